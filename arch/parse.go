@@ -1,0 +1,234 @@
+package arch
+
+import (
+	"github.com/efficientnas/nas/internal/strict"
+)
+
+// Read reads the architecture file at path and returns its network.
+func Read(path string) (*Network, error) {
+	t, err := ReadTemplate(path)
+	if err != nil {
+		return nil, err
+	}
+	return t.Network()
+}
+
+// ReadTemplate reads the architecture or space file at path.
+func ReadTemplate(path string) (*Template, error) {
+	node, err := strict.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return TemplateFrom(node)
+}
+
+// Parse returns the network that data, in YAML or JSON, describes. The file
+// name is for messages.
+func Parse(file string, data []byte) (*Network, error) {
+	t, err := ParseTemplate(file, data)
+	if err != nil {
+		return nil, err
+	}
+	return t.Network()
+}
+
+// ParseTemplate returns the template that data, in YAML or JSON, describes.
+// Every mistake is an error with file, line and column.
+func ParseTemplate(file string, data []byte) (*Template, error) {
+	node, err := strict.Parse(file, data)
+	if err != nil {
+		return nil, err
+	}
+	return TemplateFrom(node)
+}
+
+// TemplateFrom reads a template that is part of a larger file.
+func TemplateFrom(node *strict.Node) (*Template, error) {
+	f := node.Fields("an architecture")
+	t := &Template{pos: node.Pos}
+	t.Name = f.Text("name", "")
+	for _, key := range []string{"input", "stem", "stages", "head"} {
+		f.Require(key)
+	}
+	if in := f.Get("input"); in != nil {
+		g := in.Fields("input")
+		t.Input.Channels = choice(g, "channels")
+		t.Input.Resolution = choice(g, "resolution")
+		f.Fail(g.Done())
+	}
+	t.Norm = choice(f, "norm")
+	t.Bias = choice(f, "bias")
+	t.Activation = choice(f, "activation")
+	if stem := f.Get("stem"); stem != nil {
+		t.Stem = stage(f, stem, "stem")
+	}
+	if stages := f.Get("stages"); stages != nil {
+		if stages.Kind != strict.List {
+			f.Fail(stages.Errorf("\"stages\" must be a list of stages, found %s", stages.Describe()))
+		}
+		for _, s := range stages.Items {
+			t.Stages = append(t.Stages, stage(f, s, "a stage"))
+		}
+	}
+	if head := f.Get("head"); head != nil {
+		g := head.Fields("head")
+		t.Head = HeadTemplate{
+			Pool:       pool(g),
+			Width:      choice(g, "width"),
+			PoolTo:     choice(g, "pool_to"),
+			Hidden:     choice(g, "hidden"),
+			Layers:     choice(g, "layers"),
+			Classes:    choice(g, "classes"),
+			Bias:       choice(g, "bias"),
+			Dropout:    choice(g, "dropout"),
+			Activation: choice(g, "activation"),
+			Classifier: choice(g, "classifier"),
+			pos:        head.Pos,
+		}
+		f.Fail(g.Done())
+	}
+	if about := f.Get("about"); about != nil {
+		g := about.Fields("about")
+		t.About = About{
+			Year:   g.Int("year", 0, 1950, 2200),
+			Paper:  g.Text("paper", ""),
+			Top1:   g.Float("top1", 0, 0, 1),
+			Source: g.Text("source", ""),
+		}
+		f.Fail(g.Done())
+	}
+	if err := f.Done(); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func stage(f *strict.Fields, n *strict.Node, what string) StageTemplate {
+	g := n.Fields(what)
+	s := StageTemplate{pos: n.Pos}
+	s.Block = choice(g, "block")
+	s.Width = choice(g, "width")
+	s.Depth = choice(g, "depth")
+	s.Stride = choice(g, "stride")
+	s.Activation = choice(g, "activation")
+	s.Pool = pool(g)
+	if names := g.Get("per_block"); names != nil {
+		if names.Kind != strict.List {
+			g.Fail(names.Errorf("\"per_block\" must be a list of parameter names, found %s", names.Describe()))
+		}
+		for _, name := range names.Items {
+			if name.Kind != strict.String {
+				g.Fail(name.Errorf("\"per_block\" must list parameter names, found %s", name.Describe()))
+			}
+			s.PerBlock = append(s.PerBlock, name.Text)
+		}
+	}
+	keys, values := g.Rest() // the parameters of the block types
+	s.Params = make(map[string]Choice, len(keys))
+	for i, k := range keys {
+		c := readChoice(g, k.Name, values[i], true)
+		c.pos = k.Pos
+		s.Params[k.Name] = c
+	}
+	f.Fail(g.Done())
+	return s
+}
+
+func pool(f *strict.Fields) Pool {
+	n := f.Get("pool")
+	if n == nil {
+		return Pool{}
+	}
+	g := n.Fields("a pool")
+	g.Require("kernel")
+	p := Pool{
+		Kernel:   g.Int("kernel", 0, 1, 31),
+		Stride:   g.Int("stride", 0, 1, 31),
+		Padding:  g.Int("padding", 0, 0, 15),
+		CeilMode: g.Bool("ceil_mode", false),
+	}
+	switch kind := g.Text("kind", "max"); kind {
+	case "max":
+	case "average":
+		p.Average = true
+	default:
+		g.Fail(n.Errorf("a pool: %s", strict.Unknown("kind", kind, []string{"max", "average"})))
+	}
+	f.Fail(g.Done())
+	return p
+}
+
+func choice(f *strict.Fields, key string) Choice {
+	n := f.Get(key)
+	if n == nil {
+		return Choice{}
+	}
+	return readChoice(f, key, n, true)
+}
+
+// readChoice reads a scalar, a list of scalars, a range {from, to, step}, or
+// values for each block {blocks: [...]}.
+func readChoice(f *strict.Fields, key string, n *strict.Node, blocks bool) Choice {
+	c := Choice{pos: n.Pos, options: []Scalar{}}
+	switch n.Kind {
+	case strict.List:
+		for _, item := range n.Items {
+			s, ok := scalar(item)
+			if !ok {
+				f.Fail(item.Errorf("%q: a choice must be a single value, found %s", key, item.Describe()))
+			}
+			c.options = append(c.options, s)
+		}
+		if len(n.Items) == 0 {
+			f.Fail(n.Errorf("%q: the list of choices is empty", key))
+		}
+	case strict.Map:
+		if blocks && len(n.Keys) > 0 && n.Keys[0].Name == "blocks" {
+			g := n.Fields("values for each block")
+			list := g.Get("blocks")
+			if list.Kind != strict.List || len(list.Items) == 0 {
+				g.Fail(list.Errorf("%q: \"blocks\" must be a list with a value for each block, found %s", key, list.Describe()))
+			}
+			c.options = nil
+			for _, item := range list.Items {
+				c.each = append(c.each, readChoice(g, key, item, false))
+			}
+			f.Fail(g.Done())
+			return c
+		}
+		g := n.Fields("a range")
+		g.Require("from")
+		g.Require("to")
+		const least, greatest = -1e9, 1e9
+		from := g.Float("from", 0, least, greatest)
+		to := g.Float("to", 0, least, greatest)
+		step := g.Float("step", 1, least, greatest)
+		if err := g.Done(); err != nil {
+			f.Fail(err)
+			break
+		}
+		c.options = Range(from, to, step).options
+		if len(c.options) == 0 {
+			f.Fail(n.Errorf("%q: the range from %v to %v in steps of %v is empty", key, from, to, step))
+		}
+	default:
+		s, ok := scalar(n)
+		if !ok {
+			f.Fail(n.Errorf("%q must be a value, a list of choices or a range {from, to, step}, found %s", key, n.Describe()))
+		}
+		c.options = append(c.options, s)
+	}
+	return c
+}
+
+func scalar(n *strict.Node) (Scalar, bool) {
+	switch n.Kind {
+	case strict.Int, strict.Float:
+		return Scalar{n.Float}, true
+	case strict.String:
+		return Scalar{n.Text}, true
+	case strict.Bool:
+		return Scalar{n.Bool}, true
+	}
+	return Scalar{}, false
+}

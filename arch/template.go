@@ -1,0 +1,146 @@
+package arch
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/efficientnas/nas/internal/strict"
+)
+
+// A Template is a network in which values may be open: what an architecture
+// file or a space file says, and what a space built in Go starts from. With one
+// option a key, it is one network.
+//
+// A key that is left out (the zero [Choice]) has its default.
+type Template struct {
+	Name       string
+	Input      InputTemplate
+	Norm       Choice // "batch" (default) or "none"
+	Bias       Choice // of stem, stages and 1x1 head; default true without norm, else false
+	Activation Choice // default "relu"
+	Stem       StageTemplate
+	Stages     []StageTemplate
+	Head       HeadTemplate
+	About      About
+
+	pos strict.Pos
+}
+
+// InputTemplate is an [Input] with open values.
+type InputTemplate struct {
+	Channels   Choice // default 3
+	Resolution Choice // required
+}
+
+// A StageTemplate is a [Stage] with open values.
+type StageTemplate struct {
+	Block      Choice // name of a block type; required, in the stem "conv"
+	Width      Choice // output channels; required
+	Depth      Choice // number of blocks, default 1; 0 leaves the stage out
+	Stride     Choice // of the first block, default 1
+	Activation Choice // default the network's
+	Pool       Pool
+	// Params are the parameters of the block types, by name. A parameter must
+	// be one of at least one of the stage's types; for the others it is
+	// inactive.
+	Params map[string]Choice
+	// PerBlock names the parameters that are chosen for every block of the
+	// stage on its own.
+	PerBlock []string
+
+	pos strict.Pos
+}
+
+// A HeadTemplate is a [Head] with open values.
+type HeadTemplate struct {
+	Pool       Pool
+	Width      Choice // default 0
+	PoolTo     Choice // default 1
+	Hidden     Choice // default 0
+	Layers     Choice // default 1
+	Classes    Choice // required
+	Bias       Choice // default true
+	Dropout    Choice // default 0
+	Activation Choice // default the network's
+	Classifier Choice // "linear" (default) or "conv"
+
+	pos strict.Pos
+}
+
+// A Choice is the values that a key may take, in order. The zero Choice stands
+// for a key that is left out.
+type Choice struct {
+	options []Scalar
+	each    []Choice // for {blocks: [...]}: one for each block of the stage
+	pos     strict.Pos
+}
+
+// A Scalar is one value: a number, a word or a boolean.
+type Scalar struct {
+	v any // float64, string or bool
+}
+
+// Value is what a [Choice] can be made of.
+type Value interface {
+	~int | ~float64 | ~string | ~bool
+}
+
+// OneOf returns the choice between the given values; of one value, the fixed
+// choice.
+func OneOf[T Value](values ...T) Choice {
+	c := Choice{options: make([]Scalar, 0, len(values))}
+	for _, v := range values {
+		switch v := any(v).(type) {
+		case int:
+			c.options = append(c.options, Scalar{float64(v)})
+		default:
+			c.options = append(c.options, Scalar{v})
+		}
+	}
+	return c
+}
+
+// Range returns the choice between from, from+step, … up to and including to.
+// It is empty, and so refused later, if step is not positive or to < from.
+func Range(from, to, step float64) Choice {
+	c := Choice{options: []Scalar{}}
+	if step <= 0 {
+		return c
+	}
+	for i := 0; len(c.options) <= maxOptions; i++ {
+		v := from + float64(i)*step
+		if v > to+step*1e-9 {
+			break
+		}
+		c.options = append(c.options, Scalar{v})
+	}
+	return c
+}
+
+// EachBlock gives the blocks of a stage values of their own, the first choice
+// to the first block and so on. There must be as many as the stage's greatest
+// depth.
+func EachBlock(choices ...Choice) Choice { return Choice{each: choices} }
+
+const maxOptions = 1 << 12
+
+func (c Choice) absent() bool { return c.options == nil && c.each == nil }
+
+func (s Scalar) String() string {
+	switch v := s.v.(type) {
+	case float64:
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	case bool:
+		return strconv.FormatBool(v)
+	case string:
+		return v
+	}
+	return ""
+}
+
+func (s Scalar) describe() string {
+	if v, ok := s.v.(string); ok {
+		return fmt.Sprintf("the string %q", v)
+	}
+	return s.String()
+}

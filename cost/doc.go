@@ -1,0 +1,19 @@
+// Package cost says what a network costs: multiply-accumulates (MACs),
+// parameters, activations and weight bytes, exact to the last one, for a whole
+// network and for every layer.
+//
+// It walks the layers that package arch lowers a network to and adds up small
+// integer formulas; nothing is run, estimated or rounded. The counting rules
+// are those of the papers:
+//
+//   - A MAC is one multiplication and one addition; a FLOP is half a MAC, so
+//     FLOPs = 2 MACs.
+//   - Convolutions and linear layers have MACs. The addition of a bias, batch
+//     normalisation, activations, pools and element-wise sums have none.
+//   - Convolutions count padded positions as if they were inside.
+//   - Parameters are weights, biases, and two for each channel of a batch
+//     normalisation. Its running mean and variance are not learnt and not
+//     counted.
+//   - Activations are the output elements of convolutions and linear layers
+//     (Radosavovic et al. 2020, Designing Network Design Spaces, section 3.2).
+package cost
