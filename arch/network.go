@@ -109,20 +109,75 @@ func (n *Network) Lower(g *Graph) error {
 	x := g.Reset(Shape{int32(n.Input.Channels), int32(n.Input.Resolution), int32(n.Input.Resolution)})
 	g.norm, g.bias = n.Norm, n.Bias
 
-	x = n.Stem.lower(g, x, InStem)
-	g.stage, g.block = InStem, -1
-	x = g.pool(x, n.Stem.Pool)
+	x = n.lowerStem(g, x)
 	for i := range n.Stages {
-		s := &n.Stages[i]
-		if s.Depth > 0 {
-			g.stage, g.block = int16(i), -1
-			x = g.pool(x, s.Pool)
-			x = s.lower(g, x, int16(i))
-		}
+		x = n.lowerStage(g, x, i)
 	}
 	g.stage, g.block = InHead, -1
 	n.Head.lower(g, x)
 	return g.Err()
+}
+
+// LowerPart lowers one part of the network alone, a stage by its index, InStem
+// or InHead, on an input of the given shape into g, which it empties first. It
+// returns the shape of the output.
+func (n *Network) LowerPart(g *Graph, part int, in Shape) (Shape, error) {
+	x := g.Reset(in)
+	g.norm, g.bias = n.Norm, n.Bias
+	switch part {
+	case int(InStem):
+		x = n.lowerStem(g, x)
+	case int(InHead):
+		g.stage = InHead
+		n.Head.lower(g, x)
+		return Shape{}, g.Err()
+	default:
+		x = n.lowerStage(g, x, part)
+	}
+	return g.Shape(x), g.Err()
+}
+
+// LowerBlock lowers block i of a part alone, as LowerPart does. A pool before
+// the stage goes with its first block; for the one after the stem see LowerPool.
+func (n *Network) LowerBlock(g *Graph, part, i int, in Shape) (Shape, error) {
+	x := g.Reset(in)
+	g.norm, g.bias = n.Norm, n.Bias
+	s := &n.Stem
+	if part >= 0 {
+		s = &n.Stages[part]
+		if i == 0 {
+			g.stage, g.block = int16(part), -1
+			x = g.pool(x, s.Pool)
+		}
+	}
+	x = s.lowerBlock(g, x, int16(part), i)
+	return g.Shape(x), g.Err()
+}
+
+// LowerPool lowers what a part has after its blocks, as LowerPart does: in the
+// stem its pool, else nothing.
+func (n *Network) LowerPool(g *Graph, part int, in Shape) (Shape, error) {
+	x := g.Reset(in)
+	if part == int(InStem) {
+		g.stage = InStem
+		x = g.pool(x, n.Stem.Pool)
+	}
+	return g.Shape(x), g.Err()
+}
+
+func (n *Network) lowerStem(g *Graph, x Tensor) Tensor {
+	x = n.Stem.lower(g, x, InStem)
+	g.stage, g.block = InStem, -1
+	return g.pool(x, n.Stem.Pool)
+}
+
+func (n *Network) lowerStage(g *Graph, x Tensor, i int) Tensor {
+	s := &n.Stages[i]
+	if s.Depth == 0 {
+		return x
+	}
+	g.stage, g.block = int16(i), -1
+	return s.lower(g, g.pool(x, s.Pool), int16(i))
 }
 
 // lowerBlock adds block i of the stage, which stands in the network at index
@@ -177,7 +232,7 @@ func (h *Head) lower(g *Graph, x Tensor) {
 	}
 	x = g.Flatten(x, "")
 	for i := range h.Layers {
-		part := "hidden" + digits[i]
+		part := hiddenParts[i]
 		if i > 0 {
 			x = g.Dropout(x, part, h.Dropout)
 		}
@@ -190,7 +245,9 @@ func (h *Head) lower(g *Graph, x Tensor) {
 // MaxHidden is the most hidden fully connected layers of a head.
 const MaxHidden = 8
 
-var digits = [MaxHidden]string{"1", "2", "3", "4", "5", "6", "7", "8"}
+var hiddenParts = [MaxHidden]string{
+	"hidden1", "hidden2", "hidden3", "hidden4", "hidden5", "hidden6", "hidden7", "hidden8",
+}
 
 // A BuildError says why a network cannot be built and where.
 type BuildError struct {

@@ -26,9 +26,11 @@ type Plan struct {
 type Slot struct {
 	Path    string   // such as "stages.2.expansion", or "stages.2.1.kernel" for block 1 alone
 	Options []Scalar // at least two, all different
-	Stage   int      // index of the stage, or -1 for stem, head and input
+	Stage   int      // index of the stage, or InInput (for the whole network), InStem, InHead
+	Block   int      // index of the block in the stage that alone has it, or -1
 	Ordered bool     // the options are numbers, ascending or descending
-	At      strict.Pos
+
+	at strict.Pos
 }
 
 // A value is one that is fixed, or that a slot decides.
@@ -115,12 +117,13 @@ func (t *Template) Compile() (*Plan, error) {
 	if len(t.Stages) == 0 {
 		c.fail(t.pos, "a network has at least one stage")
 	}
-	c.stage = -1
+	c.stage, c.block = int(InInput), -1
 	p.channels = c.value("input.channels", t.Input.Channels, channelsParam, t.pos)
 	p.resolution = c.required("input.resolution", t.Input.Resolution, resolutionParam, t.pos)
 	p.norm = c.value("norm", t.Norm, normParam, t.pos)
 	p.bias = c.value("bias", t.Bias, biasParam, t.pos)
 	p.activation = c.value("activation", t.Activation, activationParam, t.pos)
+	c.stage = int(InStem)
 	stem := t.Stem
 	if stem.Block.absent() {
 		stem.Block = OneOf("conv")
@@ -130,7 +133,7 @@ func (t *Template) Compile() (*Plan, error) {
 		c.stage = i
 		p.stages = append(p.stages, c.stagePlan(fmt.Sprintf("stages.%d", i), &t.Stages[i]))
 	}
-	c.stage = -1
+	c.stage = int(InHead)
 	h := &t.Head
 	p.head = headPlan{
 		width:      c.value("head.width", h.Width, headWidthParam, h.pos),
@@ -154,9 +157,9 @@ func (t *Template) Compile() (*Plan, error) {
 
 // A compiler collects slots and the first error.
 type compiler struct {
-	plan  *Plan
-	stage int
-	err   error
+	plan         *Plan
+	stage, block int // of the slots being made
+	err          error
 }
 
 func (c *compiler) fail(at strict.Pos, format string, args ...any) {
@@ -222,7 +225,9 @@ func (c *compiler) numbers(path string, choice Choice, p Param, at strict.Pos) [
 }
 
 func (c *compiler) slot(path string, choice Choice, at strict.Pos) int {
-	c.plan.Slots = append(c.plan.Slots, Slot{path, choice.options, c.stage, ordered(choice.options), at})
+	c.plan.Slots = append(c.plan.Slots, Slot{
+		Path: path, Options: choice.options, Stage: c.stage, Block: c.block, Ordered: ordered(choice.options), at: at,
+	})
 	return len(c.plan.Slots) - 1
 }
 
@@ -359,7 +364,9 @@ func (c *compiler) blockValue(path string, choice Choice, params []Param, perBlo
 		if choice.each != nil {
 			own = choice.each[i]
 		}
+		c.block = i
 		v := c.common(fmt.Sprintf("%s.%d.%s", parent(path), i, leaf(path)), own, params, at)
+		c.block = -1
 		for k := range out {
 			out[k].each = append(out[k].each, v[k])
 		}
@@ -427,15 +434,32 @@ func (p *Plan) Build(genes []uint16, n *Network) {
 		n.Bias = p.bias.at(genes) != 0
 	}
 	n.Activation = Activation(p.activation.at(genes))
-	p.stem.build(genes, &n.Stem, n.Activation)
 	if cap(n.Stages) < len(p.stages) {
 		n.Stages = make([]Stage, len(p.stages))
 	}
 	n.Stages = n.Stages[:len(p.stages)]
+	p.stem.build(genes, &n.Stem, n.Activation)
 	for i := range p.stages {
 		p.stages[i].build(genes, &n.Stages[i], n.Activation)
 	}
-	h := &p.head
+	p.buildHead(genes, n)
+}
+
+// BuildPart is Build for one part alone, after a Build: a stage by its index,
+// InStem or InHead.
+func (p *Plan) BuildPart(genes []uint16, part int, n *Network) {
+	switch part {
+	case int(InHead):
+		p.buildHead(genes, n)
+	case int(InStem):
+		p.stem.build(genes, &n.Stem, n.Activation)
+	default:
+		p.stages[part].build(genes, &n.Stages[part], n.Activation)
+	}
+}
+
+func (p *Plan) buildHead(genes []uint16, n *Network) {
+	t, h := p.template, &p.head
 	n.Head = Head{
 		Pool:           t.Head.Pool,
 		Width:          int(h.width.at(genes)),
@@ -479,71 +503,170 @@ func (s *stagePlan) build(genes []uint16, st *Stage, activation Activation) {
 // the stage's depth, or of a stage that is left out, does not.
 func (p *Plan) Active(genes []uint16, active []bool) {
 	clear(active)
-	on := func(v *value) {
-		if v.slot >= 0 {
-			active[v.slot] = true
-		}
+	for _, v := range []*value{&p.channels, &p.resolution, &p.norm, &p.bias} {
+		v.mark(active)
 	}
-	on(&p.channels)
-	on(&p.resolution)
-	on(&p.norm)
-	on(&p.bias)
-	stage := func(s *stagePlan) {
-		on(&s.depth)
-		depth := int(s.depth.at(genes))
-		if depth == 0 {
-			return
+	p.MarkPart(genes, int(InStem), active)
+	for i := range p.stages {
+		p.MarkPart(genes, i, active)
+	}
+	p.MarkPart(genes, int(InHead), active)
+}
+
+func (v *value) mark(active []bool) {
+	if v.slot >= 0 {
+		active[v.slot] = true
+	}
+}
+
+// MarkPart sets active[i] for every slot that matters to one part: a stage by
+// its index, InStem or InHead. That may be slots of the whole network, which the
+// part inherits from.
+func (p *Plan) MarkPart(genes []uint16, part int, active []bool) {
+	if part == int(InHead) {
+		p.markHead(genes, active)
+		return
+	}
+	for i := range p.MarkStage(genes, part, active) {
+		p.MarkBlock(genes, part, i, active)
+	}
+}
+
+// MarkStage sets active[i] for every slot that says how a stage or the stem is
+// built, leaving out the width and parameters of its blocks. It returns the
+// number of blocks.
+func (p *Plan) MarkStage(genes []uint16, part int, active []bool) (depth int) {
+	s := p.part(part)
+	s.depth.mark(active)
+	depth = int(s.depth.at(genes))
+	if depth == 0 {
+		return 0
+	}
+	s.block.mark(active)
+	s.stride.mark(active)
+	if s.inherits {
+		p.activation.mark(active)
+	} else {
+		s.activation.mark(active)
+	}
+	return depth
+}
+
+// MarkBlock sets active[i] for every slot that says how one block of a part is
+// built: its width and parameters.
+func (p *Plan) MarkBlock(genes []uint16, part, block int, active []bool) {
+	s := p.part(part)
+	t := &s.types[int(s.block.at(genes))]
+	s.width.of(block).mark(active)
+	var u *Unit
+	for j := range t.values {
+		v := t.values[j].of(block)
+		if v.slot < 0 || active[v.slot] {
+			continue
 		}
-		on(&s.block)
-		on(&s.stride)
-		if s.inherits {
-			on(&p.activation)
-		} else {
-			on(&s.activation)
-		}
-		t := &s.types[int(s.block.at(genes))]
-		var buf [16]float64
-		u := Unit{values: buf[:0]}
-		for i := range depth {
-			on(s.width.of(i))
-			u.values = u.values[:0]
-			for j := range t.values {
-				u.values = append(u.values, t.values[j].of(i).at(genes))
-			}
-			for j := range t.values {
-				if v := t.values[j].of(i); v.slot >= 0 && (t.params[j].Active == nil || t.params[j].Active(&u)) {
-					active[v.slot] = true
+		if t.params[j].Active != nil {
+			if u == nil {
+				u = &Unit{values: make([]float64, len(t.values))}
+				for k := range t.values {
+					u.values[k] = t.values[k].of(block).at(genes)
 				}
 			}
+			if !t.params[j].Active(u) {
+				continue
+			}
 		}
+		v.mark(active)
 	}
-	stage(&p.stem)
-	for i := range p.stages {
-		stage(&p.stages[i])
+}
+
+func (p *Plan) part(part int) *stagePlan {
+	if part == int(InStem) {
+		return &p.stem
 	}
+	return &p.stages[part]
+}
+
+func (p *Plan) markHead(genes []uint16, active []bool) {
 	h := &p.head
 	conv := h.classifier.at(genes) != 0
-	on(&h.classifier)
-	on(&h.width)
-	on(&h.poolTo)
-	on(&h.classes)
-	on(&h.bias)
-	on(&h.dropout)
 	hidden := !conv && h.hidden.at(genes) > 0
+	for _, v := range []*value{&h.classifier, &h.width, &h.poolTo, &h.classes, &h.bias, &h.dropout} {
+		v.mark(active)
+	}
 	if !conv {
-		on(&h.hidden)
+		h.hidden.mark(active)
 	}
 	if hidden {
-		on(&h.layers)
+		h.layers.mark(active)
 	}
 	if h.width.at(genes) > 0 || hidden || conv {
 		if h.inherits {
-			on(&p.activation)
+			p.activation.mark(active)
 		} else {
-			on(&h.activation)
+			h.activation.mark(active)
 		}
 	}
 }
+
+// TypeSlots returns the slots of a stage or the stem that can matter if its
+// block type is the given option: those that all types have, and those of that
+// type.
+func (p *Plan) TypeSlots(part, option int) []int {
+	s := p.part(part)
+	t := &s.types[option]
+	marked := make([]bool, len(p.Slots))
+	for _, v := range []*value{&s.depth, &s.block, &s.stride, &s.activation} {
+		v.mark(marked)
+	}
+	for _, bv := range append([]blockValue{s.width}, t.values...) {
+		for i := range max(s.maxDepth, 1) {
+			if bv.each == nil || i < len(bv.each) {
+				bv.of(i).mark(marked)
+			}
+		}
+	}
+	var slots []int
+	for i, on := range marked {
+		if on {
+			slots = append(slots, i)
+		}
+	}
+	return slots
+}
+
+// TypeSlot returns the slot of a part's block type, or -1, and the number of
+// its types.
+func (p *Plan) TypeSlot(part int) (slot, types int) {
+	s := p.part(part)
+	return s.block.slot, len(s.types)
+}
+
+// Depths returns the depths that a part may have, and the slot that decides, or
+// -1.
+func (p *Plan) Depths(part int) (depths []int, slot int) {
+	d := &p.part(part).depth
+	for _, v := range d.options {
+		depths = append(depths, int(v))
+	}
+	return depths, d.slot
+}
+
+// At returns the place of slot i's choice in its file, for messages.
+func (p *Plan) At(i int) strict.Pos { return p.Slots[i].at }
+
+// Pos returns the place of a part in its file, for messages.
+func (p *Plan) Pos(part int) strict.Pos {
+	switch part {
+	case int(InStem):
+		return p.template.Stem.pos
+	case int(InHead):
+		return p.template.Head.pos
+	}
+	return p.template.Stages[part].pos
+}
+
+// Stages returns the number of stages.
+func (p *Plan) Stages() int { return len(p.stages) }
 
 // Genes is the inverse of Build: the option of every slot that leads to n, with
 // zero for the inactive ones. It fails if no options do.
@@ -646,7 +769,7 @@ func (t *Template) Network() (*Network, error) {
 	}
 	if len(p.Slots) > 0 {
 		s := p.Slots[0]
-		return nil, s.At.Errorf("%s has %d choices, so this is a space, not one network", s.Path, len(s.Options))
+		return nil, s.at.Errorf("%s has %d choices, so this is a space, not one network", s.Path, len(s.Options))
 	}
 	n := new(Network)
 	p.Build(nil, n)

@@ -1,0 +1,52 @@
+package space_test
+
+import (
+	"fmt"
+	"log"
+	"math/rand/v2"
+
+	"github.com/efficientnas/nas/arch"
+	"github.com/efficientnas/nas/space"
+)
+
+// A space written in Go: two stages, three block types, a groups parameter that
+// only two of them read.
+func Example() {
+	s, err := space.New(&arch.Template{
+		Name:  "small",
+		Input: arch.InputTemplate{Resolution: arch.OneOf(64, 96)},
+		Stem:  arch.StageTemplate{Width: arch.OneOf(16), Stride: arch.OneOf(2)},
+		Stages: []arch.StageTemplate{
+			{
+				Block:  arch.OneOf("grouped", "shuffle", "separable"),
+				Width:  arch.Range(32, 64, 16),
+				Depth:  arch.OneOf(1, 2, 3),
+				Stride: arch.OneOf(2),
+				Params: map[string]arch.Choice{"groups": arch.OneOf(2, 4)},
+			},
+			{Block: arch.OneOf("inverted"), Width: arch.OneOf(96, 128), Stride: arch.OneOf(2)},
+		},
+		Head: arch.HeadTemplate{Classes: arch.OneOf(10)},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("networks:", s.Size())
+
+	g, err := s.Sample(rand.New(rand.NewPCG(1, 1)))
+	if err != nil {
+		log.Fatal(err)
+	}
+	var n arch.Network
+	s.Network(g, &n)
+	fmt.Printf("%s", n.YAML())
+	// Output:
+	// networks: 180
+	// name: small
+	// input: {channels: 3, resolution: 64}
+	// stem: {block: conv, width: 16, stride: 2}
+	// stages:
+	//   - {block: grouped, width: 64, depth: 3, stride: 2, groups: 4}
+	//   - {block: inverted, width: 96, stride: 2}
+	// head: {classes: 10}
+}

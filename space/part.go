@@ -1,0 +1,471 @@
+package space
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math/big"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/efficientnas/nas/arch"
+)
+
+// Counting, drawing and repairing rest on one fact: a part of a network (stem,
+// stage, head) sees of all that comes before it only the shape of its input. So
+// the networks form a graph whose nodes are (part, input shape) and whose edges
+// are the ways to build the part. The number of networks is the number of paths,
+// and a path drawn edge by edge, each edge in proportion to the paths behind it,
+// is a network drawn uniformly.
+
+// A state is a part, by its index in Space.parts, with the shape of its input.
+type state struct {
+	part  int
+	shape arch.Shape
+}
+
+// A branch is what can follow from a state.
+type branch struct {
+	paths  *big.Int // networks from here to the output
+	silent *big.Int // those of them that do not read the network's activation
+	keep   map[arch.Shape]float64
+	// keep is, by the part's output shape, the number of paths behind it,
+	// relative to the greatest: the probability to keep such a draw.
+}
+
+// count finds all states that can be reached and counts the paths.
+func (s *Space) count() error {
+	s.parts = append(s.parts, int(arch.InStem))
+	for i := range s.plan.Stages() {
+		s.parts = append(s.parts, i)
+	}
+	s.parts = append(s.parts, int(arch.InHead))
+	s.slots = make([][]int, len(s.parts))
+	for i, part := range s.parts {
+		for j := range s.plan.Slots {
+			if s.plan.Slots[j].Stage == part {
+				s.slots[i] = append(s.slots[i], j)
+			}
+		}
+	}
+	s.branches = make(map[state]*branch)
+	s.heavy = make([]float64, len(s.parts))
+	for i := range s.parts {
+		s.heavy[i] = s.lightest(i)
+	}
+
+	c := counter{walker: walker{space: s}, genes: make([]uint16, len(s.plan.Slots))}
+	s.size = new(big.Int)
+	inherited := s.activationSlot()
+	c.product(s.global(), func() {
+		s.plan.Build(c.genes, &c.net)
+		b := c.branch(0, input(&c.net))
+		if b == nil {
+			return
+		}
+		n := new(big.Int).Set(b.paths)
+		if inherited >= 0 && c.genes[inherited] != 0 {
+			n.Sub(n, b.silent)
+		}
+		s.size.Add(s.size, n)
+		all, _ := new(big.Float).SetInt(b.paths).Float64()
+		if k := len(s.weights); k > 0 {
+			all += s.weights[k-1]
+		}
+		s.start = append(s.start, append([]uint16(nil), c.genes...))
+		s.weights = append(s.weights, all)
+	})
+	if s.size.Sign() == 0 {
+		return c.impossible()
+	}
+	return nil
+}
+
+// activationSlot is the slot of the network's activation, or -1.
+func (s *Space) activationSlot() int {
+	for i := range s.plan.Slots {
+		if s.plan.Slots[i].Path == "activation" {
+			return i
+		}
+	}
+	return -1
+}
+
+// A walker builds and lowers parts one by one, into scratch of its own.
+type walker struct {
+	space *Space
+	net   arch.Network
+	graph arch.Graph
+}
+
+// lower lowers part i of g and reports whether it fits and leads on.
+func (w *walker) lower(i int, g Genome, in arch.Shape) (arch.Shape, bool) {
+	s := w.space
+	s.plan.BuildPart(g, s.parts[i], &w.net)
+	out, err := w.net.LowerPart(&w.graph, s.parts[i], in)
+	if err != nil {
+		return out, false
+	}
+	b := s.branches[state{i, in}]
+	return out, b != nil && b.keep[out] > 0
+}
+
+// draw draws part i of g uniformly from the ways to build it that lead to the
+// output, each in proportion to the networks behind it.
+func (w *walker) draw(rng *rand.Rand, i int, g Genome, in arch.Shape) arch.Shape {
+	s := w.space
+	active := make([]bool, len(g))
+	for {
+		for _, j := range s.slots[i] {
+			g[j] = uint16(rng.IntN(len(s.plan.Slots[j].Options)))
+		}
+		clear(active)
+		s.plan.MarkPart(g, s.parts[i], active)
+		// All the draws that differ in inactive genes only are one: keep it in
+		// proportion to their number.
+		same := 1.
+		for _, j := range s.slots[i] {
+			if !active[j] {
+				g[j] = 0
+				same *= float64(len(s.plan.Slots[j].Options))
+			}
+		}
+		if same > s.heavy[i] && rng.Float64() >= s.heavy[i]/same {
+			continue
+		}
+		out, ok := w.lower(i, g, in)
+		if keep := s.branches[state{i, in}].keep[out]; ok && (keep >= 1 || rng.Float64() < keep) {
+			return out
+		}
+	}
+}
+
+// lightest returns a lower bound on how many draws of part i's genes are one
+// and the same because they differ in inactive genes only.
+func (s *Space) lightest(i int) float64 {
+	if s.parts[i] == int(arch.InHead) {
+		return 1
+	}
+	_, types := s.plan.TypeSlot(s.parts[i])
+	least := 0.
+	for t := range types {
+		relevant := make(map[int]bool)
+		for _, j := range s.plan.TypeSlots(s.parts[i], t) {
+			relevant[j] = true
+		}
+		same := 1.
+		for _, j := range s.slots[i] {
+			if !relevant[j] {
+				same *= float64(len(s.plan.Slots[j].Options))
+			}
+		}
+		if t == 0 || same < least {
+			least = same
+		}
+	}
+	return least
+}
+
+// nearest changes one active gene of part i of g so that the part fits.
+func (w *walker) nearest(i int, g Genome, in arch.Shape) (arch.Shape, bool) {
+	s := w.space
+	active := make([]bool, len(g))
+	s.plan.MarkPart(g, s.parts[i], active)
+	for k := len(s.slots[i]) - 1; k >= 0; k-- {
+		j := s.slots[i][k]
+		if !active[j] {
+			continue
+		}
+		was, n := int(g[j]), len(s.plan.Slots[j].Options)
+		for d := 1; d < n; d++ {
+			for _, v := range [2]int{was - d, was + d} {
+				if v < 0 || v >= n {
+					continue
+				}
+				g[j] = uint16(v)
+				if out, ok := w.lower(i, g, in); ok {
+					return out, true
+				}
+			}
+		}
+		g[j] = uint16(was)
+	}
+	return arch.Shape{}, false
+}
+
+// A counter fills in a space's branches.
+type counter struct {
+	walker
+	genes  []uint16
+	failed *arch.BuildError // of the furthest part that nothing fits
+	at     int
+}
+
+func (c *counter) impossible() error {
+	if c.failed == nil {
+		return fmt.Errorf("the space has no network")
+	}
+	s := c.space
+	message := fmt.Sprintf("no network of this space can be built: %v", c.failed)
+	if slots := s.slots[c.at]; len(slots) > 0 {
+		return s.plan.At(slots[0]).Errorf("%s", message)
+	}
+	return s.plan.Pos(s.parts[c.at]).Errorf("%s", message)
+}
+
+// product calls f for every combination of options of the slots, in genes.
+func (c *counter) product(slots []int, f func()) {
+	if len(slots) == 0 {
+		f()
+		return
+	}
+	j := slots[0]
+	for v := range c.space.plan.Slots[j].Options {
+		c.genes[j] = uint16(v)
+		c.product(slots[1:], f)
+	}
+	c.genes[j] = 0
+}
+
+// branch returns what can follow from part i with the given input, or nil if
+// nothing can.
+func (c *counter) branch(i int, in arch.Shape) *branch {
+	s := c.space
+	key := state{i, in}
+	if b, ok := s.branches[key]; ok {
+		return b
+	}
+	b := &branch{paths: new(big.Int), silent: new(big.Int), keep: make(map[arch.Shape]float64)}
+	behind := make(map[arch.Shape]*big.Int)
+	greatest := new(big.Int)
+	all := c.ways(i, in)
+	for _, out := range slices.SortedFunc(maps.Keys(all), outcome.compare) {
+		ways := all[out]
+		paths, silent := big.NewInt(1), big.NewInt(1)
+		if i+1 < len(s.parts) {
+			next := c.branch(i+1, out.shape)
+			if next == nil {
+				continue
+			}
+			paths, silent = next.paths, next.silent
+		}
+		behind[out.shape] = paths
+		if paths.Cmp(greatest) > 0 {
+			greatest = paths
+		}
+		b.paths.Add(b.paths, new(big.Int).Mul(ways, paths))
+		if !out.activation {
+			b.silent.Add(b.silent, new(big.Int).Mul(ways, silent))
+		}
+	}
+	if b.paths.Sign() == 0 {
+		s.branches[key] = nil
+		return nil
+	}
+	for shape, paths := range behind {
+		ratio := new(big.Rat).SetFrac(paths, greatest)
+		b.keep[shape], _ = ratio.Float64()
+	}
+	s.branches[key] = b
+	return b
+}
+
+// An outcome is what a way to build a part leads to.
+type outcome struct {
+	shape      arch.Shape
+	activation bool // the part reads the network's activation
+}
+
+// compare orders outcomes, so that it does not depend on a map's order which
+// obstacle is reported.
+func (o outcome) compare(p outcome) int {
+	if c := cmp.Or(cmp.Compare(o.shape.C, p.shape.C), cmp.Compare(o.shape.H, p.shape.H)); c != 0 || o == p {
+		return c
+	}
+	if p.activation {
+		return -1
+	}
+	return 1
+}
+
+// ways counts the distinct ways to build part i on an input, by their outcome.
+func (c *counter) ways(i int, in arch.Shape) map[outcome]*big.Int {
+	s := c.space
+	part := s.parts[i]
+	ways := make(map[outcome]*big.Int)
+	add := func(out outcome, n *big.Int) {
+		if ways[out] == nil {
+			ways[out] = new(big.Int)
+		}
+		ways[out].Add(ways[out], n)
+	}
+	active := make([]bool, len(c.genes))
+	inherited := s.activationSlot()
+
+	if part == int(arch.InHead) {
+		c.product(s.slots[i], func() {
+			clear(active)
+			s.plan.MarkPart(c.genes, part, active)
+			if !canonical(c.genes, s.slots[i], active) {
+				return
+			}
+			s.plan.BuildPart(c.genes, part, &c.net)
+			if out, err := c.net.LowerPart(&c.graph, part, in); c.note(i, err) {
+				add(outcome{out, inherited >= 0 && active[inherited]}, big.NewInt(1))
+			}
+		})
+		return ways
+	}
+
+	slot, types := s.plan.TypeSlot(part)
+	for t := range types {
+		if slot >= 0 {
+			c.genes[slot] = uint16(t)
+		}
+		depths, depthSlot := s.plan.Depths(part)
+		var shared []int
+		own := make(map[int][]int) // slots of one block alone
+		for _, j := range s.plan.TypeSlots(part, t) {
+			switch b := s.plan.Slots[j].Block; {
+			case b >= 0:
+				own[b] = append(own[b], j)
+			case j != slot && j != depthSlot:
+				shared = append(shared, j)
+			}
+		}
+		c.product(shared, func() {
+			for k, depth := range depths {
+				if depth > 0 {
+					continue
+				}
+				// Left out, the part has one canonical way.
+				if depthSlot >= 0 {
+					c.genes[depthSlot] = uint16(k)
+				}
+				clear(active)
+				s.plan.MarkPart(c.genes, part, active)
+				if canonical(c.genes, s.slots[i], active) {
+					s.plan.BuildPart(c.genes, part, &c.net)
+					if out, err := c.net.LowerPart(&c.graph, part, in); c.note(i, err) {
+						add(outcome{out, false}, big.NewInt(1))
+					}
+				}
+			}
+			deepest := slices.Index(depths, slices.Max(depths))
+			if depthSlot >= 0 {
+				c.genes[depthSlot] = uint16(deepest)
+			}
+			if depths[deepest] > 0 {
+				clear(active)
+				s.plan.MarkStage(c.genes, part, active)
+				c.blocks(i, depths, in, shared, own, active, func(out arch.Shape, n *big.Int) {
+					add(outcome{out, inherited >= 0 && active[inherited]}, n)
+				})
+			}
+			if depthSlot >= 0 {
+				c.genes[depthSlot] = 0
+			}
+		})
+	}
+	if slot >= 0 {
+		c.genes[slot] = 0
+	}
+	return ways
+}
+
+// blocks counts the ways to build the blocks of a stage one after another, for
+// each of its depths by the output's shape, while the shared slots stand fixed
+// in genes. A shared parameter other than the first option counts only if some
+// block reads it.
+func (c *counter) blocks(
+	i int, depths []int, in arch.Shape, shared []int, own map[int][]int, active []bool, add func(arch.Shape, *big.Int),
+) {
+	s := c.space
+	part := s.parts[i]
+	// must lists the shared slots that a block has still to read; a position is
+	// the shape so far and, as bits, which of them were read.
+	var must []int
+	for _, j := range shared {
+		if c.genes[j] != 0 && !active[j] {
+			must = append(must, j)
+		}
+	}
+	type position struct {
+		shape arch.Shape
+		read  uint64
+	}
+	now := map[position]*big.Int{{in, 0}: big.NewInt(1)}
+	marked := make([]bool, len(c.genes))
+	s.plan.BuildPart(c.genes, part, &c.net)
+	steady := false // further blocks change nothing
+	for b := range slices.Max(depths) {
+		next := now
+		if !steady {
+			next = make(map[position]*big.Int, len(now))
+		}
+		for at, n := range now {
+			if steady {
+				break
+			}
+			c.product(own[b], func() {
+				clear(marked)
+				s.plan.MarkBlock(c.genes, part, b, marked)
+				if !canonical(c.genes, own[b], marked) {
+					return
+				}
+				if len(own[b]) > 0 {
+					s.plan.BuildPart(c.genes, part, &c.net)
+				}
+				out, err := c.net.LowerBlock(&c.graph, part, b, at.shape)
+				if !c.note(i, err) {
+					return
+				}
+				to := position{out, at.read}
+				for k, j := range must {
+					if marked[j] {
+						to.read |= 1 << k
+					}
+				}
+				if next[to] == nil {
+					next[to] = new(big.Int)
+				}
+				next[to].Add(next[to], n)
+			})
+		}
+		steady = b > 0 && len(own) == 0 && maps.EqualFunc(now, next, func(a, b *big.Int) bool { return a.Cmp(b) == 0 })
+		now = next
+		if !slices.Contains(depths, b+1) {
+			continue
+		}
+		for at, n := range now {
+			if at.read != 1<<len(must)-1 {
+				continue
+			}
+			out, err := c.net.LowerPool(&c.graph, part, at.shape)
+			if c.note(i, err) {
+				add(out, n)
+			}
+		}
+	}
+}
+
+// note remembers why a part could not be built, and reports whether it could.
+func (c *counter) note(i int, err error) bool {
+	if err == nil {
+		return true
+	}
+	if b, ok := err.(*arch.BuildError); ok && (c.failed == nil || i > c.at) {
+		c.failed, c.at = b, i
+	}
+	return false
+}
+
+// canonical reports whether all inactive genes among slots are zero.
+func canonical(genes []uint16, slots []int, active []bool) bool {
+	for _, j := range slots {
+		if genes[j] != 0 && !active[j] {
+			return false
+		}
+	}
+	return true
+}

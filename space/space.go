@@ -1,0 +1,298 @@
+package space
+
+import (
+	"fmt"
+	"math/big"
+	"math/rand/v2"
+	"slices"
+	"sync"
+
+	"github.com/efficientnas/nas/arch"
+	"github.com/efficientnas/nas/internal/strict"
+)
+
+// A Space is a set of networks: a template with open values, its genes, and the
+// rule that only networks that can be built belong to it. It is safe for
+// concurrent use.
+type Space struct {
+	name string
+	plan *arch.Plan
+
+	parts    []int // stem, stages, head, in the order in which they are lowered
+	slots    [][]int
+	heavy    []float64 // see part.go
+	start    [][]uint16
+	weights  []float64 // of start, cumulative
+	size     *big.Int
+	branches map[state]*branch
+
+	walkers sync.Pool // of *walker
+}
+
+// A Gene is an open value: what it is and what it may be.
+type Gene struct {
+	Name    string // path in the file, such as "stages.2.expansion"
+	Options []string
+	Ordered bool // the options are numbers in order, so that neighbours are alike
+}
+
+// A Genome says for every gene which of its options is taken. Genomes from a
+// Space are canonical (inactive genes are zero) and can be built; they are not
+// changed once made.
+type Genome []uint16
+
+// Read reads the space file at path.
+func Read(path string) (*Space, error) {
+	t, err := arch.ReadTemplate(path)
+	if err != nil {
+		return nil, err
+	}
+	return New(t)
+}
+
+// Parse returns the space that data, in YAML or JSON, describes. The file name
+// is for messages.
+func Parse(file string, data []byte) (*Space, error) {
+	t, err := arch.ParseTemplate(file, data)
+	if err != nil {
+		return nil, err
+	}
+	return New(t)
+}
+
+// From returns the space in a node of a larger file.
+func From(node *strict.Node) (*Space, error) {
+	t, err := arch.TemplateFrom(node)
+	if err != nil {
+		return nil, err
+	}
+	return New(t)
+}
+
+// New returns the space of a template. It fails if a value is out of its range,
+// or if no network of the space can be built; then it says which stage is in
+// the way and why.
+func New(t *arch.Template) (*Space, error) {
+	plan, err := t.Compile()
+	if err != nil {
+		return nil, err
+	}
+	s := &Space{name: t.Name, plan: plan}
+	s.walkers.New = func() any { return &walker{space: s} }
+	if err := s.count(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Name returns the name in the space's file.
+func (s *Space) Name() string { return s.name }
+
+// Genes returns the genes, in the order of a genome.
+func (s *Space) Genes() []Gene {
+	genes := make([]Gene, len(s.plan.Slots))
+	for i, slot := range s.plan.Slots {
+		genes[i] = Gene{Name: slot.Path, Ordered: slot.Ordered}
+		for _, o := range slot.Options {
+			genes[i].Options = append(genes[i].Options, o.String())
+		}
+	}
+	return genes
+}
+
+// Size returns the exact number of distinct networks: genomes that can be
+// built, counting those that differ only in inactive genes once.
+func (s *Space) Size() *big.Int { return new(big.Int).Set(s.size) }
+
+// Network writes the network of g to n. Decoding again and again into one
+// network does not allocate.
+func (s *Space) Network(g Genome, n *arch.Network) { s.plan.Build(g, n) }
+
+// Genome is the inverse of Network. It fails if n is not of this space.
+func (s *Space) Genome(n *arch.Network) (Genome, error) {
+	g, err := s.plan.Genes(n)
+	if err != nil {
+		return nil, fmt.Errorf("the network is not of this space: %w", err)
+	}
+	return g, nil
+}
+
+// Words returns for every gene the option that g takes, and "" for the
+// inactive ones.
+func (s *Space) Words(g Genome) []string {
+	active := make([]bool, len(g))
+	s.plan.Active(g, active)
+	words := make([]string, len(g))
+	for i, slot := range s.plan.Slots {
+		if active[i] {
+			words[i] = slot.Options[g[i]].String()
+		}
+	}
+	return words
+}
+
+// Key returns a string that two genomes share if and only if they differ in
+// inactive genes at most.
+func (s *Space) Key(g Genome) string {
+	g = s.canonical(slices.Clone(g))
+	key := make([]byte, 2*len(g))
+	for i, v := range g {
+		key[2*i], key[2*i+1] = byte(v>>8), byte(v)
+	}
+	return string(key)
+}
+
+// canonical sets the inactive genes of g, which it changes, to zero.
+func (s *Space) canonical(g Genome) Genome {
+	active := make([]bool, len(g))
+	s.plan.Active(g, active)
+	for i := range g {
+		if !active[i] {
+			g[i] = 0
+		}
+	}
+	return g
+}
+
+// Sample returns a genome drawn uniformly from the space's distinct networks.
+func (s *Space) Sample(rng *rand.Rand) (Genome, error) {
+	w := s.walkers.Get().(*walker)
+	defer s.walkers.Put(w)
+	g := make(Genome, len(s.plan.Slots))
+	for {
+		clear(g)
+		x := rng.Float64() * s.weights[len(s.weights)-1]
+		at, _ := slices.BinarySearch(s.weights, x)
+		copy(g, s.start[min(at, len(s.start)-1)])
+		s.plan.Build(g, &w.net)
+		shape := input(&w.net)
+		for i := range s.parts {
+			shape = w.draw(rng, i, g, shape)
+		}
+		// An activation that no part inherits is drawn too often: keep its
+		// first option only.
+		if slices.Equal(g, s.canonical(slices.Clone(g))) {
+			return g, nil
+		}
+	}
+}
+
+// Mutate returns a changed copy of parent: every active gene changes with
+// probability one in their number, and at least one does. A gene with ordered
+// options goes to a neighbouring option every second time, else to any other.
+// What cannot be built is repaired, see [Space.Repair].
+func (s *Space) Mutate(rng *rand.Rand, parent Genome) (Genome, error) {
+	active := make([]bool, len(parent))
+	s.plan.Active(parent, active)
+	var genes []int
+	for i, on := range active {
+		if on {
+			genes = append(genes, i)
+		}
+	}
+	child := slices.Clone(parent)
+	if len(genes) == 0 {
+		return child, nil // a space of one network
+	}
+	const tries = 8 // a repair can undo a mutation
+	for range tries {
+		copy(child, parent)
+		certain := genes[rng.IntN(len(genes))]
+		for _, i := range genes {
+			if i == certain || rng.IntN(len(genes)) == 0 {
+				child[i] = s.other(rng, i, child[i])
+			}
+		}
+		s.Repair(rng, child)
+		if !slices.Equal(child, parent) {
+			break
+		}
+	}
+	return child, nil
+}
+
+// other draws another option of gene i.
+func (s *Space) other(rng *rand.Rand, i int, now uint16) uint16 {
+	slot := &s.plan.Slots[i]
+	n := len(slot.Options)
+	if slot.Ordered && rng.IntN(2) == 0 {
+		switch {
+		case now == 0:
+			return 1
+		case int(now) == n-1:
+			return now - 1
+		case rng.IntN(2) == 0:
+			return now - 1
+		}
+		return now + 1
+	}
+	v := uint16(rng.IntN(n - 1))
+	if v >= now {
+		v++
+	}
+	return v
+}
+
+// Crossover returns a child of a and b: stage by stage, and every second time
+// gene by gene, from either with equal probability. What cannot be built is
+// repaired, see [Space.Repair].
+func (s *Space) Crossover(rng *rand.Rand, a, b Genome) (Genome, error) {
+	child := slices.Clone(a)
+	byStage := rng.IntN(2) == 0
+	stage, take := 0, false
+	for i := range child {
+		if at := s.plan.Slots[i].Stage; i == 0 || !byStage || at != stage {
+			stage, take = at, rng.IntN(2) == 0
+		}
+		if take {
+			child[i] = b[i]
+		}
+	}
+	s.Repair(rng, child)
+	return child, nil
+}
+
+// Repair makes g, which it changes, canonical and one that can be built. From
+// the stem to the head, a part that does not fit what comes before it, or after
+// which nothing fits, has one of its active genes changed: the last that can
+// help in the order of the genome, to the nearest option that does (the lower
+// of two). If no single gene helps, all genes of the part are drawn anew.
+func (s *Space) Repair(rng *rand.Rand, g Genome) {
+	s.canonical(g)
+	w := s.walkers.Get().(*walker)
+	defer s.walkers.Put(w)
+	s.plan.Build(g, &w.net)
+	shape := input(&w.net)
+	if s.branches[state{0, shape}] == nil {
+		// Nothing fits this input: take the first that something fits.
+		for _, i := range s.global() {
+			g[i] = s.start[0][i]
+		}
+		s.plan.Build(g, &w.net)
+		shape = input(&w.net)
+	}
+	for i := range s.parts {
+		out, ok := w.lower(i, g, shape)
+		if !ok {
+			if out, ok = w.nearest(i, g, shape); !ok {
+				out = w.draw(rng, i, g, shape)
+			}
+		}
+		shape = out
+	}
+	s.canonical(g)
+}
+
+func (s *Space) global() []int {
+	var slots []int
+	for i := range s.plan.Slots {
+		if s.plan.Slots[i].Stage == int(arch.InInput) {
+			slots = append(slots, i)
+		}
+	}
+	return slots
+}
+
+func input(n *arch.Network) arch.Shape {
+	return arch.Shape{C: int32(n.Input.Channels), H: int32(n.Input.Resolution), W: int32(n.Input.Resolution)}
+}

@@ -1,0 +1,277 @@
+package space
+
+import (
+	"math"
+	"math/big"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/efficientnas/nas/arch"
+)
+
+// spaces are small enough to enumerate, and each has a trap: parameters that
+// only some types read, combinations that cannot be built, stages that can be
+// left out, values for each block, a parameter that only matters with another.
+var spaces = map[string]string{
+	"fixed": `
+input: {resolution: 32}
+stem: {width: 8}
+stages: [{block: conv, width: 8}]
+head: {classes: 10}`,
+	"groups that do not divide": `
+input: {resolution: [16, 32]}
+stem: {width: [8, 12], stride: 2}
+stages:
+  - {block: [conv, shuffle], width: [16, 24, 36], depth: [1, 2], stride: 2, groups: [1, 3, 8]}
+head: {classes: 10}`,
+	"too many strides": `
+input: {resolution: [4, 8, 32]}
+stem: {width: 8, stride: [1, 2]}
+stages:
+  - {block: separable, width: 8, stride: [1, 2], depth: [0, 1]}
+  - {block: fire, width: [8, 16], stride: [1, 2], squeeze: [2, 4]}
+  - {block: conv, width: 8, stride: 2}
+head: {classes: 10}`,
+	"values for each block": `
+input: {resolution: 32}
+stem: {width: 8}
+stages:
+  - {block: [inverted, conv], width: 8, depth: [1, 3], kernel: [3, 5], expansion: [1, 2], per_block: [kernel]}
+head: {classes: 10, width: [0, 16]}`,
+	"a parameter of a parameter": `
+input: {resolution: 32}
+activation: [relu, swish]
+stem: {width: 8, activation: relu}
+stages:
+  - {block: inverted, width: [8, 16], depth: [1, 2], activation: relu, se: [0, 0.25], se_of: [hidden, input], per_block: [se]}
+  - {block: conv, width: 8, depth: [0, 1]}
+head: {classes: 10}`,
+	"parts that exclude each other": `
+input: {resolution: 32}
+stem: {width: [9, 16]}
+stages:
+  - {block: [conv, separable], width: [15, 16], groups: [1, 4]}
+  - {block: shuffle, width: [20, 30], groups: [4, 5], depth: [1, 2]}
+head: {classes: 10, hidden: [0, 16], layers: [1, 2]}`,
+}
+
+func parse(t testing.TB, text string) *Space {
+	t.Helper()
+	s, err := Parse("test.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// enumerate returns the keys of all networks that can be built, by trying every
+// combination of options.
+func enumerate(s *Space) map[string]Genome {
+	all := make(map[string]Genome)
+	g := make(Genome, len(s.plan.Slots))
+	var n arch.Network
+	var graph arch.Graph
+	var try func(i int)
+	try = func(i int) {
+		if i == len(g) {
+			if s.Network(g, &n); n.Lower(&graph) == nil {
+				c := s.canonical(slices.Clone(g))
+				all[s.Key(g)] = c
+			}
+			return
+		}
+		for v := range s.plan.Slots[i].Options {
+			g[i] = uint16(v)
+			try(i + 1)
+		}
+	}
+	try(0)
+	return all
+}
+
+func TestSizeEqualsEnumeration(t *testing.T) {
+	for name, text := range spaces {
+		t.Run(name, func(t *testing.T) {
+			s := parse(t, text)
+			if got, want := s.Size(), big.NewInt(int64(len(enumerate(s)))); got.Cmp(want) != 0 {
+				t.Errorf("Size() = %v, but there are %v networks", got, want)
+			}
+		})
+	}
+}
+
+// Every network must be drawn about equally often: chi-square against the
+// uniform distribution.
+func TestSampleIsUniform(t *testing.T) {
+	for name, text := range spaces {
+		t.Run(name, func(t *testing.T) {
+			s := parse(t, text)
+			all := enumerate(s)
+			drawn := make(map[string]int)
+			rng := rand.New(rand.NewPCG(1, 2))
+			const each = 100
+			for range each * len(all) {
+				g, err := s.Sample(rng)
+				if err != nil {
+					t.Fatal(err)
+				}
+				key := s.Key(g)
+				if _, ok := all[key]; !ok {
+					t.Fatalf("drew %v, which cannot be built", s.Words(g))
+				}
+				drawn[key]++
+			}
+			chi := 0.
+			for key := range all {
+				d := float64(drawn[key]) - each
+				chi += d * d / each
+			}
+			k := float64(len(all) - 1)
+			if bound := k + 5*math.Sqrt(2*k); chi > bound {
+				t.Errorf("chi-square of %.0f over %d networks, more than %.0f", chi, len(all), bound)
+			}
+		})
+	}
+}
+
+func TestOperatorsStayInTheSpace(t *testing.T) {
+	for name, text := range spaces {
+		t.Run(name, func(t *testing.T) {
+			s := parse(t, text)
+			all := enumerate(s)
+			rapid.Check(t, func(t *rapid.T) {
+				rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+				a, _ := s.Sample(rng)
+				b, _ := s.Sample(rng)
+				before := slices.Clone(a)
+				m, err := s.Mutate(rng, a)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c, err := s.Crossover(rng, a, b)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for what, g := range map[string]Genome{"mutation": m, "crossover": c} {
+					known, ok := all[s.Key(g)]
+					if !ok {
+						t.Fatalf("%s %v cannot be built", what, g)
+					}
+					if !slices.Equal(g, known) {
+						t.Fatalf("%s %v is not canonical, want %v", what, g, known)
+					}
+				}
+				if !slices.Equal(a, before) {
+					t.Fatalf("the parent was changed from %v to %v", before, a)
+				}
+				if len(all) > 8 && slices.Equal(m, a) && rapid.Bool().Draw(t, "") {
+					m, _ = s.Mutate(rng, a)
+					if slices.Equal(m, a) {
+						t.Fatalf("mutation changed nothing, twice: %v", s.Words(a))
+					}
+				}
+			})
+		})
+	}
+}
+
+// Any genome, however impossible, is repaired into the space, and one that can
+// be built is left alone.
+func TestRepair(t *testing.T) {
+	for name, text := range spaces {
+		t.Run(name, func(t *testing.T) {
+			s := parse(t, text)
+			all := enumerate(s)
+			rapid.Check(t, func(t *rapid.T) {
+				g := make(Genome, len(s.plan.Slots))
+				for i := range g {
+					g[i] = uint16(rapid.IntRange(0, len(s.plan.Slots[i].Options)-1).Draw(t, s.plan.Slots[i].Path))
+				}
+				want, fits := all[s.Key(g)]
+				s.Repair(rand.New(rand.NewPCG(1, 1)), g)
+				if fits && !slices.Equal(g, want) {
+					t.Fatalf("changed %v to %v, although it can be built", want, g)
+				}
+				if _, ok := all[s.Key(g)]; !ok {
+					t.Fatalf("%v cannot be built", g)
+				}
+			})
+		})
+	}
+}
+
+func TestGenomeIsTheInverseOfNetwork(t *testing.T) {
+	for name, text := range spaces {
+		t.Run(name, func(t *testing.T) {
+			s := parse(t, text)
+			for _, g := range enumerate(s) {
+				var n arch.Network
+				s.Network(g, &n)
+				back, err := s.Genome(&n)
+				if err != nil || !slices.Equal(back, g) {
+					t.Fatalf("Genome(Network(%v)) = %v, %v", g, back, err)
+				}
+			}
+			n, err := arch.Reference("vgg16")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Genome(n); err == nil || !strings.Contains(err.Error(), "not of this space") {
+				t.Errorf("a foreign network: got error %v", err)
+			}
+		})
+	}
+}
+
+func TestImpossibleSpaces(t *testing.T) {
+	for _, test := range []struct{ name, text, want string }{
+		{"groups never divide", `
+input: {resolution: 32}
+stem: {width: 8}
+stages:
+  - {block: conv, width: [10, 14], groups: [3, 4]}
+head: {classes: 10}`, "test.yaml:5:26: no network of this space can be built: stages.0.0: "},
+		{"resolution too small", `
+input: {resolution: [2, 4]}
+stem: {width: 8, stride: 2}
+stages:
+  - {block: conv, width: 8, stride: 2}
+  - {block: conv, width: 8, stride: 2}
+  - {block: conv, width: 8}
+head: {classes: 10}`, "test.yaml:6:5: no network of this space can be built: stages.1.0: a map of 1 pixel cannot be downsampled"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := Parse("test.yaml", []byte(test.text))
+			if err == nil || !strings.HasPrefix(err.Error(), test.want) {
+				t.Errorf("got error  %v\nwant prefix %s", err, test.want)
+			}
+		})
+	}
+}
+
+func BenchmarkSpace(b *testing.B) {
+	s := parse(b, spaces["parts that exclude each other"])
+	rng := rand.New(rand.NewPCG(1, 2))
+	x, _ := s.Sample(rng)
+	b.Run("sample", func(b *testing.B) {
+		for b.Loop() {
+			_, _ = s.Sample(rng)
+		}
+	})
+	b.Run("mutate", func(b *testing.B) {
+		for b.Loop() {
+			_, _ = s.Mutate(rng, x)
+		}
+	})
+	b.Run("decode", func(b *testing.B) {
+		var n arch.Network
+		b.ReportAllocs()
+		for b.Loop() {
+			s.Network(x, &n)
+		}
+	})
+}
