@@ -26,12 +26,47 @@ type state struct {
 
 // A branch is what can follow from a state.
 type branch struct {
-	paths  *big.Int // networks from here to the output
+	paths  tally    // networks from here to the output
 	silent *big.Int // those of them that do not read the network's activation
 	keep   map[arch.Shape]float64
 	// keep is, by the part's output shape, the number of paths behind it,
 	// relative to the greatest: the probability to keep such a draw.
 }
+
+// A tally sums up a set of ways to build something: how many there are, and for
+// each measured quantity the least and the greatest of any of them.
+type tally struct {
+	n      *big.Int
+	bounds []Bounds
+}
+
+// Bounds are the least and the greatest value of a quantity in a space.
+type Bounds struct{ Least, Greatest int64 }
+
+// or returns the tally of the ways of t and of u.
+func (t tally) or(u tally) tally {
+	if t.n == nil {
+		return u
+	}
+	sum := tally{n: new(big.Int).Add(t.n, u.n), bounds: slices.Clone(t.bounds)}
+	for i, b := range u.bounds {
+		sum.bounds[i].Least = min(sum.bounds[i].Least, b.Least)
+		sum.bounds[i].Greatest = max(sum.bounds[i].Greatest, b.Greatest)
+	}
+	return sum
+}
+
+// then returns the tally of each way of t followed by each of u.
+func (t tally) then(u tally) tally {
+	product := tally{n: new(big.Int).Mul(t.n, u.n), bounds: slices.Clone(t.bounds)}
+	for i, b := range u.bounds {
+		product.bounds[i].Least += b.Least
+		product.bounds[i].Greatest += b.Greatest
+	}
+	return product
+}
+
+func (t tally) equal(u tally) bool { return t.n.Cmp(u.n) == 0 && slices.Equal(t.bounds, u.bounds) }
 
 // count finds all states that can be reached and counts the paths.
 func (s *Space) count() error {
@@ -48,13 +83,12 @@ func (s *Space) count() error {
 			}
 		}
 	}
-	s.branches = make(map[state]*branch)
 	s.heavy = make([]float64, len(s.parts))
 	for i := range s.parts {
 		s.heavy[i] = s.lightest(i)
 	}
 
-	c := counter{walker: walker{space: s}, genes: make([]uint16, len(s.plan.Slots))}
+	c := s.counter()
 	s.size = new(big.Int)
 	inherited := s.activationSlot()
 	c.product(s.global(), func() {
@@ -63,12 +97,12 @@ func (s *Space) count() error {
 		if b == nil {
 			return
 		}
-		n := new(big.Int).Set(b.paths)
+		n := new(big.Int).Set(b.paths.n)
 		if inherited >= 0 && c.genes[inherited] != 0 {
 			n.Sub(n, b.silent)
 		}
 		s.size.Add(s.size, n)
-		all, _ := new(big.Float).SetInt(b.paths).Float64()
+		all, _ := new(big.Float).SetInt(b.paths.n).Float64()
 		if k := len(s.weights); k > 0 {
 			all += s.weights[k-1]
 		}
@@ -78,7 +112,25 @@ func (s *Space) count() error {
 	if s.size.Sign() == 0 {
 		return c.impossible()
 	}
+	s.branches = c.branches
 	return nil
+}
+
+// Bounds returns the least and the greatest value that quantities take in the
+// space. A quantity must be additive: its value for a network is the sum of its
+// values for the network's layers, as it is for MACs and parameters. Measure
+// stores the n quantities of the layers of g, some of a network's, in values.
+func (s *Space) Bounds(n int, measure func(g *arch.Graph, values []int64)) []Bounds {
+	c := s.counter()
+	c.quantities, c.measure = make([]int64, n), measure
+	var all tally
+	c.product(s.global(), func() {
+		s.plan.Build(c.genes, &c.net)
+		if b := c.branch(0, input(&c.net)); b != nil {
+			all = all.or(b.paths)
+		}
+	})
+	return all.bounds
 }
 
 // activationSlot is the slot of the network's activation, or -1.
@@ -193,12 +245,35 @@ func (w *walker) nearest(i int, g Genome, in arch.Shape) (arch.Shape, bool) {
 	return arch.Shape{}, false
 }
 
-// A counter fills in a space's branches.
+// A counter finds the branches of a space.
 type counter struct {
 	walker
-	genes  []uint16
+	genes    []uint16
+	branches map[state]*branch
+
+	measure    func(g *arch.Graph, values []int64) // may be nil
+	quantities []int64
+
 	failed *arch.BuildError // of the furthest part that nothing fits
 	at     int
+}
+
+func (s *Space) counter() *counter {
+	return &counter{
+		walker: walker{space: s}, genes: make([]uint16, len(s.plan.Slots)), branches: make(map[state]*branch),
+	}
+}
+
+// one is the tally of the layers lowered last.
+func (c *counter) one() tally {
+	t := tally{n: big.NewInt(1)}
+	if c.measure != nil {
+		c.measure(&c.graph, c.quantities)
+		for _, v := range c.quantities {
+			t.bounds = append(t.bounds, Bounds{v, v})
+		}
+	}
+	return t
 }
 
 func (c *counter) impossible() error {
@@ -232,41 +307,38 @@ func (c *counter) product(slots []int, f func()) {
 func (c *counter) branch(i int, in arch.Shape) *branch {
 	s := c.space
 	key := state{i, in}
-	if b, ok := s.branches[key]; ok {
+	if b, ok := c.branches[key]; ok {
 		return b
 	}
-	b := &branch{paths: new(big.Int), silent: new(big.Int), keep: make(map[arch.Shape]float64)}
+	b := &branch{silent: new(big.Int), keep: make(map[arch.Shape]float64)}
 	behind := make(map[arch.Shape]*big.Int)
 	greatest := new(big.Int)
 	all := c.ways(i, in)
 	for _, out := range slices.SortedFunc(maps.Keys(all), outcome.compare) {
-		ways := all[out]
-		paths, silent := big.NewInt(1), big.NewInt(1)
+		paths, count, silent := all[out], big.NewInt(1), big.NewInt(1)
 		if i+1 < len(s.parts) {
 			next := c.branch(i+1, out.shape)
 			if next == nil {
 				continue
 			}
-			paths, silent = next.paths, next.silent
+			paths, count, silent = paths.then(next.paths), next.paths.n, next.silent
 		}
-		behind[out.shape] = paths
-		if paths.Cmp(greatest) > 0 {
-			greatest = paths
+		behind[out.shape] = count
+		if count.Cmp(greatest) > 0 {
+			greatest = count
 		}
-		b.paths.Add(b.paths, new(big.Int).Mul(ways, paths))
+		b.paths = b.paths.or(paths)
 		if !out.activation {
-			b.silent.Add(b.silent, new(big.Int).Mul(ways, silent))
+			b.silent.Add(b.silent, new(big.Int).Mul(all[out].n, silent))
 		}
 	}
-	if b.paths.Sign() == 0 {
-		s.branches[key] = nil
-		return nil
+	if b.paths.n == nil {
+		b = nil
 	}
-	for shape, paths := range behind {
-		ratio := new(big.Rat).SetFrac(paths, greatest)
-		b.keep[shape], _ = ratio.Float64()
+	for shape, count := range behind {
+		b.keep[shape], _ = new(big.Rat).SetFrac(count, greatest).Float64()
 	}
-	s.branches[key] = b
+	c.branches[key] = b
 	return b
 }
 
@@ -288,17 +360,12 @@ func (o outcome) compare(p outcome) int {
 	return 1
 }
 
-// ways counts the distinct ways to build part i on an input, by their outcome.
-func (c *counter) ways(i int, in arch.Shape) map[outcome]*big.Int {
+// ways tallies the distinct ways to build part i on an input, by their outcome.
+func (c *counter) ways(i int, in arch.Shape) map[outcome]tally {
 	s := c.space
 	part := s.parts[i]
-	ways := make(map[outcome]*big.Int)
-	add := func(out outcome, n *big.Int) {
-		if ways[out] == nil {
-			ways[out] = new(big.Int)
-		}
-		ways[out].Add(ways[out], n)
-	}
+	ways := make(map[outcome]tally)
+	add := func(out outcome, t tally) { ways[out] = ways[out].or(t) }
 	active := make([]bool, len(c.genes))
 	inherited := s.activationSlot()
 
@@ -311,7 +378,7 @@ func (c *counter) ways(i int, in arch.Shape) map[outcome]*big.Int {
 			}
 			s.plan.BuildPart(c.genes, part, &c.net)
 			if out, err := c.net.LowerPart(&c.graph, part, in); c.note(i, err) {
-				add(outcome{out, inherited >= 0 && active[inherited]}, big.NewInt(1))
+				add(outcome{out, inherited >= 0 && active[inherited]}, c.one())
 			}
 		})
 		return ways
@@ -347,7 +414,7 @@ func (c *counter) ways(i int, in arch.Shape) map[outcome]*big.Int {
 				if canonical(c.genes, s.slots[i], active) {
 					s.plan.BuildPart(c.genes, part, &c.net)
 					if out, err := c.net.LowerPart(&c.graph, part, in); c.note(i, err) {
-						add(outcome{out, false}, big.NewInt(1))
+						add(outcome{out, false}, c.one())
 					}
 				}
 			}
@@ -358,8 +425,8 @@ func (c *counter) ways(i int, in arch.Shape) map[outcome]*big.Int {
 			if depths[deepest] > 0 {
 				clear(active)
 				s.plan.MarkStage(c.genes, part, active)
-				c.blocks(i, depths, in, shared, own, active, func(out arch.Shape, n *big.Int) {
-					add(outcome{out, inherited >= 0 && active[inherited]}, n)
+				c.blocks(i, depths, in, shared, own, active, func(out arch.Shape, t tally) {
+					add(outcome{out, inherited >= 0 && active[inherited]}, t)
 				})
 			}
 			if depthSlot >= 0 {
@@ -373,12 +440,12 @@ func (c *counter) ways(i int, in arch.Shape) map[outcome]*big.Int {
 	return ways
 }
 
-// blocks counts the ways to build the blocks of a stage one after another, for
+// blocks tallies the ways to build the blocks of a stage one after another, for
 // each of its depths by the output's shape, while the shared slots stand fixed
 // in genes. A shared parameter other than the first option counts only if some
 // block reads it.
 func (c *counter) blocks(
-	i int, depths []int, in arch.Shape, shared []int, own map[int][]int, active []bool, add func(arch.Shape, *big.Int),
+	i int, depths []int, in arch.Shape, shared []int, own map[int][]int, active []bool, add func(arch.Shape, tally),
 ) {
 	s := c.space
 	part := s.parts[i]
@@ -394,16 +461,16 @@ func (c *counter) blocks(
 		shape arch.Shape
 		read  uint64
 	}
-	now := map[position]*big.Int{{in, 0}: big.NewInt(1)}
+	now := map[position]tally{{in, 0}: {n: big.NewInt(1), bounds: make([]Bounds, len(c.quantities))}}
 	marked := make([]bool, len(c.genes))
 	s.plan.BuildPart(c.genes, part, &c.net)
 	steady := false // further blocks change nothing
 	for b := range slices.Max(depths) {
 		next := now
 		if !steady {
-			next = make(map[position]*big.Int, len(now))
+			next = make(map[position]tally, len(now))
 		}
-		for at, n := range now {
+		for at, before := range now {
 			if steady {
 				break
 			}
@@ -426,24 +493,21 @@ func (c *counter) blocks(
 						to.read |= 1 << k
 					}
 				}
-				if next[to] == nil {
-					next[to] = new(big.Int)
-				}
-				next[to].Add(next[to], n)
+				next[to] = next[to].or(before.then(c.one()))
 			})
 		}
-		steady = b > 0 && len(own) == 0 && maps.EqualFunc(now, next, func(a, b *big.Int) bool { return a.Cmp(b) == 0 })
+		steady = b > 0 && len(own) == 0 && maps.EqualFunc(now, next, tally.equal)
 		now = next
 		if !slices.Contains(depths, b+1) {
 			continue
 		}
-		for at, n := range now {
+		for at, t := range now {
 			if at.read != 1<<len(must)-1 {
 				continue
 			}
 			out, err := c.net.LowerPool(&c.graph, part, at.shape)
 			if c.note(i, err) {
-				add(out, n)
+				add(out, t)
 			}
 		}
 	}

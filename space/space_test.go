@@ -104,6 +104,44 @@ func TestSizeEqualsEnumeration(t *testing.T) {
 	}
 }
 
+func TestBoundsEqualEnumeration(t *testing.T) {
+	// Two additive quantities that choices move in different directions.
+	measure := func(g *arch.Graph, values []int64) {
+		values[0], values[1] = 0, 0
+		for i := range g.Layers {
+			if l := &g.Layers[i]; l.Op == arch.OpConv {
+				values[0] += l.Out.Elements() * int64(l.KernelH) * int64(l.In.C/l.Groups)
+				values[1] -= int64(l.Groups)
+			}
+		}
+	}
+	for name, text := range spaces {
+		t.Run(name, func(t *testing.T) {
+			s := parse(t, text)
+			var want []Bounds
+			var n arch.Network
+			var g arch.Graph
+			for _, genome := range enumerate(s) {
+				s.Network(genome, &n)
+				if err := n.Lower(&g); err != nil {
+					t.Fatal(err)
+				}
+				v := make([]int64, 2)
+				measure(&g, v)
+				if want == nil {
+					want = []Bounds{{v[0], v[0]}, {v[1], v[1]}}
+				}
+				for i := range want {
+					want[i].Least, want[i].Greatest = min(want[i].Least, v[i]), max(want[i].Greatest, v[i])
+				}
+			}
+			if got := s.Bounds(2, measure); !slices.Equal(got, want) {
+				t.Errorf("Bounds() = %v, want %v", got, want)
+			}
+		})
+	}
+}
+
 // Every network must be drawn about equally often: chi-square against the
 // uniform distribution.
 func TestSampleIsUniform(t *testing.T) {
