@@ -1,8 +1,10 @@
 package arch
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -65,16 +67,16 @@ func (p *Param) value(s Scalar) (float64, error) {
 		if b, ok := s.v.(bool); ok {
 			return boolValue(b), nil
 		}
-		return 0, fmt.Errorf("%q must be true or false, found %s", p.Name, s.describe())
+		return 0, fmt.Errorf("must be true or false, found %s", s.describe())
 	case EnumParam:
 		word, ok := s.v.(string)
 		if i := slices.Index(p.Enum, word); ok && i >= 0 {
 			return float64(i), nil
 		}
 		if ok {
-			return 0, fmt.Errorf("%q: %s", p.Name, strict.Unknown("word", word, p.Enum))
+			return 0, errors.New(strict.Unknown(p.Name, word, p.Enum))
 		}
-		return 0, fmt.Errorf("%q must be one of %s, found %s", p.Name, strings.Join(p.Enum, ", "), s.describe())
+		return 0, fmt.Errorf("must be one of %s, found %s", strings.Join(p.Enum, ", "), s.describe())
 	}
 	v, ok := s.v.(float64)
 	what := "a number"
@@ -83,13 +85,13 @@ func (p *Param) value(s Scalar) (float64, error) {
 		ok = ok && v == math.Trunc(v)
 	}
 	if !ok {
-		return 0, fmt.Errorf("%q must be %s, found %s", p.Name, what, s.describe())
+		return 0, fmt.Errorf("must be %s, found %s", what, s.describe())
 	}
-	if v < p.Min || v > p.Max {
-		return 0, fmt.Errorf("%q must be from %v to %v, found %v", p.Name, p.Min, p.Max, v)
+	if !(v >= p.Min && v <= p.Max) { // so, not a number is refused too
+		return 0, fmt.Errorf("must be from %s to %s, found %s", Scalar{p.Min}, Scalar{p.Max}, s)
 	}
 	if p.Odd && math.Mod(v, 2) == 0 {
-		return 0, fmt.Errorf("%q must be odd, found %v", p.Name, v)
+		return 0, fmt.Errorf("must be odd, found %s", s)
 	}
 	return v, nil
 }
@@ -158,27 +160,27 @@ func init() {
 	}
 }
 
+var plainName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+
 // Register makes a block type known under its name, for files and for spaces
 // built in Go. It fails for a name that is taken, and for a declaration that
-// could not be used: a parameter without a name, with the name of a key that
-// every stage has, or with a default out of its range.
+// could not be used: a name that is no plain word in lower case, a parameter
+// with the name of another or of a key that every stage has, a default that is
+// out of range or of the wrong kind, a range without an end.
 func Register(b Block) error {
 	name := b.Name()
-	if name == "" || strings.ToLower(name) != name || strings.ContainsAny(name, " \t\n:,[]{}#\"'") {
-		return fmt.Errorf("arch: register block %q: the name must be a plain word in lower case", name)
+	if !plainName.MatchString(name) {
+		return fmt.Errorf("arch: register block %q: a name is lower-case letters, digits and _", name)
 	}
 	seen := slices.Clone(stageKeys)
 	for _, p := range b.Params() {
-		if p.Name == "" || slices.Contains(seen, p.Name) {
-			return fmt.Errorf("arch: register block %q: the parameter name %q is empty or taken", name, p.Name)
+		if err := p.check(); err != nil {
+			return fmt.Errorf("arch: register block %q: parameter %q: %w", name, p.Name, err)
+		}
+		if slices.Contains(seen, p.Name) {
+			return fmt.Errorf("arch: register block %q: parameter %q: the name is taken", name, p.Name)
 		}
 		seen = append(seen, p.Name)
-		if p.Kind == EnumParam && (len(p.Enum) == 0 || p.Default < 0 || int(p.Default) >= len(p.Enum)) {
-			return fmt.Errorf("arch: register block %q: parameter %q has no word for its default", name, p.Name)
-		}
-		if _, err := p.value(p.scalar(p.Default)); err != nil {
-			return fmt.Errorf("arch: register block %q: default: %w", name, err)
-		}
 	}
 	registry.Lock()
 	defer registry.Unlock()
@@ -188,6 +190,33 @@ func Register(b Block) error {
 		}
 	}
 	registry.blocks = append(registry.blocks, b)
+	return nil
+}
+
+// check refuses a declaration that could not be used.
+func (p *Param) check() error {
+	switch {
+	case !plainName.MatchString(p.Name):
+		return errors.New("a name is lower-case letters, digits and _")
+	case p.Kind > EnumParam:
+		return fmt.Errorf("there is no kind %d", p.Kind)
+	case math.IsInf(p.Min, 0) || math.IsInf(p.Max, 0):
+		return errors.New("the range has no end")
+	case p.Kind == BoolParam && p.Default != 0 && p.Default != 1:
+		return fmt.Errorf("the default of a boolean must be 0 or 1, found %v", p.Default)
+	case p.Kind == EnumParam:
+		if i := int(p.Default); i < 0 || i >= len(p.Enum) || float64(i) != p.Default {
+			return fmt.Errorf("the default of an enum must be the index of one of its %d words, found %v", len(p.Enum), p.Default)
+		}
+		for i, word := range p.Enum {
+			if word == "" || slices.Contains(p.Enum[:i], word) {
+				return fmt.Errorf("the word %q is empty or stands twice", word)
+			}
+		}
+	}
+	if _, err := p.value(p.scalar(p.Default)); err != nil {
+		return fmt.Errorf("the default %w", err)
+	}
 	return nil
 }
 

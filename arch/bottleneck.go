@@ -17,10 +17,13 @@ func (bottleneck) Name() string { return "bottleneck" }
 
 func (bottleneck) Params() []Param {
 	return []Param{
-		bottleneckKernel:      kernel(),
-		bottleneckRatio:       ratio(0.25, bottleneckHidden),
-		bottleneckHidden:      hidden(),
-		bottleneckStrideFirst: {Name: "stride_first", Kind: BoolParam, Doc: "stride in the first 1x1, as in the paper, not in the k x k"},
+		bottleneckKernel: kernel(),
+		bottleneckRatio:  ratio(0.25, bottleneckHidden),
+		bottleneckHidden: hidden(),
+		bottleneckStrideFirst: {
+			Name: "stride_first", Kind: BoolParam, Doc: "stride in the first 1x1, as in the paper, not in the k x k",
+			Active: func(u *Unit) bool { return u.Stride > 1 },
+		},
 	}
 }
 

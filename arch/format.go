@@ -33,14 +33,10 @@ func (n *Network) items() []item {
 	}
 	add(&f, "bias", n.Bias, !n.Norm)
 	add(&f, "activation", n.Activation.String(), ReLU.String())
-	if n.Stem.Depth > 0 {
-		f = append(f, item{"stem", n.Stem.items(n.Activation)})
-	}
+	f = append(f, item{"stem", n.Stem.items(n.Activation)})
 	var stages []any
 	for i := range n.Stages {
-		if n.Stages[i].Depth > 0 {
-			stages = append(stages, n.Stages[i].items(n.Activation))
-		}
+		stages = append(stages, n.Stages[i].items(n.Activation))
 	}
 	f = append(f, item{"stages", stages})
 	var head []item
@@ -73,6 +69,9 @@ func (n *Network) items() []item {
 
 func (s *Stage) items(activation Activation) []item {
 	f := []item{{"block", s.Block.Name()}}
+	if s.Depth == 0 { // it keeps its place: the names of the other stages' layers depend on it
+		return append(f, item{"depth", 0.})
+	}
 	// add writes column j of the rows: one value, or one for each block.
 	add := func(j int, p Param, def float64) {
 		first, same := s.row(0)[j], true
@@ -227,4 +226,24 @@ func plainWord(s string) bool {
 		return false
 	}
 	return true
+}
+
+// Summary returns the network's stages in one line: block type, width, and
+// depth where it is more than one, such as "inverted 24x2".
+func (n *Network) Summary() string {
+	var b strings.Builder
+	for i := range n.Stages {
+		s := &n.Stages[i]
+		if s.Depth == 0 {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(s.Block.Name() + " " + strconv.Itoa(s.Width(s.Depth-1)))
+		if s.Depth > 1 {
+			b.WriteString("x" + strconv.Itoa(s.Depth))
+		}
+	}
+	return b.String()
 }

@@ -1,6 +1,9 @@
 package arch
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Limits on what can be lowered. They lie far above every network that can be
 // trained, and keep every count of the cost model, for a whole network, within
@@ -8,7 +11,7 @@ import "fmt"
 const (
 	MaxLayers   = 1 << 14 // layers of a network
 	MaxElements = 1 << 40 // elements of one tensor
-	MaxMACs     = 1 << 48 // multiply-accumulates of one layer
+	MaxMACs     = 1 << 46 // multiply-accumulates of one layer
 )
 
 // A Graph is a network lowered to layers in execution order: the one
@@ -59,6 +62,9 @@ func (g *Graph) Output() Tensor { return Tensor(len(g.Layers) - 1) }
 // push appends a layer whose input and output have the given shape.
 func (g *Graph) push(op Op, part string, shape Shape) *Layer {
 	n := len(g.Layers)
+	if n == MaxLayers {
+		g.tooLarge(part)
+	}
 	if n < cap(g.Layers) {
 		g.Layers = g.Layers[:n+1]
 	} else {
@@ -124,16 +130,17 @@ func (g *Graph) Conv(x Tensor, part string, c Conv) Tensor {
 		g.Failf(part, "a convolution to %d channels", c.Out)
 		return x
 	}
+	if min(c.Padding, padW) < 0 || max(kh, kw, stride, dilation, c.Padding, padW) > MaxResolution {
+		g.Failf(part, "a convolution with a kernel of %dx%d, stride %d, padding %d, %d and dilation %d", kh, kw, stride, c.Padding, padW, dilation)
+		return x
+	}
 	if int(in.C)%groups != 0 || c.Out%groups != 0 {
 		g.Failf(part, "%d groups do not divide %d input and %d output channels", groups, in.C, c.Out)
 		return x
 	}
-	out := Shape{
-		C: int32(c.Out),
-		H: g.window(part, in.H, kh, stride, c.Padding, dilation, false),
-		W: g.window(part, in.W, kw, stride, padW, dilation, false),
-	}
-	g.bound(part, out, float64(in.C)/float64(groups)*float64(kh)*float64(kw))
+	h := g.window(part, in.H, kh, stride, c.Padding, dilation, false)
+	w := g.window(part, in.W, kw, stride, padW, dilation, false)
+	out := g.bound(part, c.Out, h, w, float64(in.C)/float64(groups)*float64(kh)*float64(kw))
 	if g.err != nil {
 		return x
 	}
@@ -146,26 +153,35 @@ func (g *Graph) Conv(x Tensor, part string, c Conv) Tensor {
 }
 
 // window returns the output size of a sliding window.
-func (g *Graph) window(part string, size int32, kernel, stride, padding, dilation int, ceil bool) int32 {
+func (g *Graph) window(part string, size int32, kernel, stride, padding, dilation int, ceil bool) int {
 	span := int(size) + 2*padding - dilation*(kernel-1) - 1
+	if ceil {
+		span += stride - 1
+	}
 	if span < 0 {
 		g.Failf(part, "a map of %d pixels is smaller than the kernel of %d", size, kernel)
 		return 1
 	}
 	out := span/stride + 1
-	if ceil && span%stride != 0 && out*stride < int(size)+padding {
-		out++ // a last window that begins inside the input or its left padding
+	if ceil && (out-1)*stride >= int(size)+padding {
+		out-- // the last window must begin inside the input or its left padding
 	}
-	return int32(out)
+	return out
 }
 
-// bound keeps all counts within their types.
-func (g *Graph) bound(part string, out Shape, macsPerElement float64) {
-	elements := float64(out.C) * float64(out.H) * float64(out.W)
-	if elements > MaxElements || elements*macsPerElement > MaxMACs || len(g.Layers) >= MaxLayers {
-		g.Failf(part, "the network is too large to be counted (at most %d layers, and in one layer %d elements and %d MACs)",
-			MaxLayers, int64(MaxElements), int64(MaxMACs))
+// bound returns the shape of c channels of h x w and keeps all counts within
+// their types.
+func (g *Graph) bound(part string, c, h, w int, macsPerElement float64) Shape {
+	elements := float64(c) * float64(h) * float64(w)
+	if max(c, h, w) > math.MaxInt32 || elements > MaxElements || elements*macsPerElement > MaxMACs {
+		g.tooLarge(part)
 	}
+	return Shape{int32(c), int32(h), int32(w)}
+}
+
+func (g *Graph) tooLarge(part string) {
+	g.Failf(part, "the network is too large to be counted (at most %d layers, and in one layer %d elements and %d MACs)",
+		MaxLayers, int64(MaxElements), int64(MaxMACs))
 }
 
 // Norm adds a batch normalisation, or nothing in a network without.
@@ -201,8 +217,10 @@ func (g *Graph) Linear(x Tensor, part string, out int, bias bool) Tensor {
 		g.Failf(part, "a linear layer from %v to %d features; flatten its input", in, out)
 		return x
 	}
-	shape := Shape{C: int32(out), H: 1, W: 1}
-	g.bound(part, shape, float64(in.C))
+	shape := g.bound(part, out, 1, 1, float64(in.C))
+	if g.err != nil {
+		return x
+	}
 	l := g.push(OpLinear, part, in)
 	l.Out, l.Bias = shape, bias
 	g.read(l, x)
@@ -226,17 +244,17 @@ func (g *Graph) Pool(x Tensor, part string, p Pool) Tensor {
 		return x
 	}
 	in := g.Layers[x].Out
-	kernel := max(p.Kernel, 1)
-	stride := p.Stride
+	kernel, stride := max(p.Kernel, 1), p.Stride
 	if stride == 0 {
 		stride = kernel
 	}
-	out := Shape{
-		C: in.C,
-		H: g.window(part, in.H, kernel, stride, p.Padding, 1, p.CeilMode),
-		W: g.window(part, in.W, kernel, stride, p.Padding, 1, p.CeilMode),
+	if stride < 0 || max(kernel, stride) > MaxResolution || p.Padding < 0 || 2*p.Padding > kernel {
+		g.Failf(part, "a pool with a kernel of %d, stride %d and padding %d; the padding is at most half the kernel", kernel, stride, p.Padding)
+		return x
 	}
-	g.bound(part, out, 0)
+	h := g.window(part, in.H, kernel, stride, p.Padding, 1, p.CeilMode)
+	w := g.window(part, in.W, kernel, stride, p.Padding, 1, p.CeilMode)
+	out := g.bound(part, int(in.C), h, w, 0)
 	if g.err != nil {
 		return x
 	}
@@ -257,8 +275,16 @@ func (g *Graph) AdaptiveAvgPool(x Tensor, part string, size int) Tensor {
 	if g.err != nil {
 		return x
 	}
+	if size < 1 {
+		g.Failf(part, "an average pool to %dx%d", size, size)
+		return x
+	}
+	out := g.bound(part, int(g.Shape(x).C), size, size, 0)
+	if g.err != nil {
+		return x
+	}
 	y := g.simple(OpAdaptiveAvgPool, x, part)
-	g.Layers[y].Out.H, g.Layers[y].Out.W = int32(size), int32(size)
+	g.Layers[y].Out = out
 	return y
 }
 
@@ -297,16 +323,19 @@ func (g *Graph) Concat(part string, xs ...Tensor) Tensor {
 		return xs[0]
 	}
 	first := g.Shape(xs[0])
-	out := first
+	channels := int(first.C)
 	for _, x := range xs[1:] {
 		s := g.Shape(x)
 		if s.H != first.H || s.W != first.W {
 			g.Failf(part, "a concatenation of %v and %v", first, s)
 			return xs[0]
 		}
-		out.C += s.C
+		channels += int(s.C)
 	}
-	g.bound(part, out, 0)
+	out := g.bound(part, channels, int(first.H), int(first.W), 0)
+	if g.err != nil {
+		return xs[0]
+	}
 	l := g.push(OpConcat, part, first)
 	l.Out = out
 	g.read(l, xs...)

@@ -1,7 +1,5 @@
 package arch
 
-import "slices"
-
 // Limits of the values in an architecture.
 const (
 	MaxWidth      = 1 << 16
@@ -158,7 +156,7 @@ func (n *Network) LowerBlock(g *Graph, part, i int, in Shape) (Shape, error) {
 // stem its pool, else nothing.
 func (n *Network) LowerPool(g *Graph, part int, in Shape) (Shape, error) {
 	x := g.Reset(in)
-	if part == int(InStem) {
+	if part == int(InStem) && n.Stem.Depth > 0 {
 		g.stage = InStem
 		x = g.pool(x, n.Stem.Pool)
 	}
@@ -166,6 +164,9 @@ func (n *Network) LowerPool(g *Graph, part int, in Shape) (Shape, error) {
 }
 
 func (n *Network) lowerStem(g *Graph, x Tensor) Tensor {
+	if n.Stem.Depth == 0 {
+		return x
+	}
 	x = n.Stem.lower(g, x, InStem)
 	g.stage, g.block = InStem, -1
 	return g.pool(x, n.Stem.Pool)
@@ -261,15 +262,4 @@ func (e *BuildError) Error() string {
 		return e.Message
 	}
 	return scope[:len(scope)-1] + ": " + e.Message
-}
-
-// clone returns a copy that shares nothing that could be changed.
-func (n *Network) clone() Network {
-	c := *n
-	c.Stem.rows = slices.Clone(n.Stem.rows)
-	c.Stages = slices.Clone(n.Stages)
-	for i := range c.Stages {
-		c.Stages[i].rows = slices.Clone(c.Stages[i].rows)
-	}
-	return c
 }

@@ -44,6 +44,7 @@ func ParseTemplate(file string, data []byte) (*Template, error) {
 
 // TemplateFrom reads a template that is part of a larger file.
 func TemplateFrom(node *strict.Node) (*Template, error) {
+	var r reader
 	f := node.Fields("an architecture")
 	t := &Template{pos: node.Pos}
 	t.Name = f.Text("name", "")
@@ -52,37 +53,39 @@ func TemplateFrom(node *strict.Node) (*Template, error) {
 	}
 	if in := f.Get("input"); in != nil {
 		g := in.Fields("input")
-		t.Input.Channels = choice(g, "channels")
-		t.Input.Resolution = choice(g, "resolution")
+		t.Input.pos = in.Pos
+		t.Input.Channels = r.choice(g, "channels")
+		t.Input.Resolution = r.choice(g, "resolution")
 		f.Fail(g.Done())
 	}
-	t.Norm = choice(f, "norm")
-	t.Bias = choice(f, "bias")
-	t.Activation = choice(f, "activation")
+	t.Norm = r.choice(f, "norm")
+	t.Bias = r.choice(f, "bias")
+	t.Activation = r.choice(f, "activation")
 	if stem := f.Get("stem"); stem != nil {
-		t.Stem = stage(f, stem, "stem")
+		t.Stem = r.stage(f, stem, "stem")
 	}
 	if stages := f.Get("stages"); stages != nil {
+		t.stagesPos = stages.Pos
 		if stages.Kind != strict.List {
 			f.Fail(stages.Errorf("\"stages\" must be a list of stages, found %s", stages.Describe()))
 		}
 		for _, s := range stages.Items {
-			t.Stages = append(t.Stages, stage(f, s, "a stage"))
+			t.Stages = append(t.Stages, r.stage(f, s, "a stage"))
 		}
 	}
 	if head := f.Get("head"); head != nil {
 		g := head.Fields("head")
 		t.Head = HeadTemplate{
 			Pool:       pool(g),
-			Width:      choice(g, "width"),
-			PoolTo:     choice(g, "pool_to"),
-			Hidden:     choice(g, "hidden"),
-			Layers:     choice(g, "layers"),
-			Classes:    choice(g, "classes"),
-			Bias:       choice(g, "bias"),
-			Dropout:    choice(g, "dropout"),
-			Activation: choice(g, "activation"),
-			Classifier: choice(g, "classifier"),
+			Width:      r.choice(g, "width"),
+			PoolTo:     r.choice(g, "pool_to"),
+			Hidden:     r.choice(g, "hidden"),
+			Layers:     r.choice(g, "layers"),
+			Classes:    r.choice(g, "classes"),
+			Bias:       r.choice(g, "bias"),
+			Dropout:    r.choice(g, "dropout"),
+			Activation: r.choice(g, "activation"),
+			Classifier: r.choice(g, "classifier"),
 			pos:        head.Pos,
 		}
 		f.Fail(g.Done())
@@ -103,14 +106,22 @@ func TemplateFrom(node *strict.Node) (*Template, error) {
 	return t, nil
 }
 
-func stage(f *strict.Fields, n *strict.Node, what string) StageTemplate {
+// A reader is the state of reading a file.
+type reader struct {
+	expanded int // options that ranges were written out to
+}
+
+// maxExpanded bounds the memory that a small file can ask for.
+const maxExpanded = 1 << 16
+
+func (r *reader) stage(f *strict.Fields, n *strict.Node, what string) StageTemplate {
 	g := n.Fields(what)
 	s := StageTemplate{pos: n.Pos}
-	s.Block = choice(g, "block")
-	s.Width = choice(g, "width")
-	s.Depth = choice(g, "depth")
-	s.Stride = choice(g, "stride")
-	s.Activation = choice(g, "activation")
+	s.Block = r.choice(g, "block")
+	s.Width = r.choice(g, "width")
+	s.Depth = r.choice(g, "depth")
+	s.Stride = r.choice(g, "stride")
+	s.Activation = r.choice(g, "activation")
 	s.Pool = pool(g)
 	if names := g.Get("per_block"); names != nil {
 		if names.Kind != strict.List {
@@ -121,13 +132,14 @@ func stage(f *strict.Fields, n *strict.Node, what string) StageTemplate {
 				g.Fail(name.Errorf("\"per_block\" must list parameter names, found %s", name.Describe()))
 			}
 			s.PerBlock = append(s.PerBlock, name.Text)
+			s.perBlockAt = append(s.perBlockAt, name.Pos)
 		}
 	}
 	keys, values := g.Rest() // the parameters of the block types
 	s.Params = make(map[string]Choice, len(keys))
 	for i, k := range keys {
-		c := readChoice(g, k.Name, values[i], true)
-		c.pos = k.Pos
+		c := r.readChoice(g, k.Name, values[i], true)
+		c.key = k.Pos
 		s.Params[k.Name] = c
 	}
 	f.Fail(g.Done())
@@ -147,28 +159,31 @@ func pool(f *strict.Fields) Pool {
 		Padding:  g.Int("padding", 0, 0, 15),
 		CeilMode: g.Bool("ceil_mode", false),
 	}
+	if 2*p.Padding > p.Kernel {
+		g.Fail(g.Get("padding").Errorf("\"padding\" of a pool must be at most half its kernel of %d, found %d", p.Kernel, p.Padding))
+	}
 	switch kind := g.Text("kind", "max"); kind {
 	case "max":
 	case "average":
 		p.Average = true
 	default:
-		g.Fail(n.Errorf("a pool: %s", strict.Unknown("kind", kind, []string{"max", "average"})))
+		g.Fail(g.Get("kind").Errorf("a pool: %s", strict.Unknown("kind", kind, []string{"max", "average"})))
 	}
 	f.Fail(g.Done())
 	return p
 }
 
-func choice(f *strict.Fields, key string) Choice {
+func (r *reader) choice(f *strict.Fields, key string) Choice {
 	n := f.Get(key)
 	if n == nil {
 		return Choice{}
 	}
-	return readChoice(f, key, n, true)
+	return r.readChoice(f, key, n, true)
 }
 
 // readChoice reads a scalar, a list of scalars, a range {from, to, step}, or
 // values for each block {blocks: [...]}.
-func readChoice(f *strict.Fields, key string, n *strict.Node, blocks bool) Choice {
+func (r *reader) readChoice(f *strict.Fields, key string, n *strict.Node, blocks bool) Choice {
 	c := Choice{pos: n.Pos, options: []Scalar{}}
 	switch n.Kind {
 	case strict.List:
@@ -178,25 +193,30 @@ func readChoice(f *strict.Fields, key string, n *strict.Node, blocks bool) Choic
 				f.Fail(item.Errorf("%q: a choice must be a single value, found %s", key, item.Describe()))
 			}
 			c.options = append(c.options, s)
+			c.at = append(c.at, item.Pos)
 		}
 		if len(n.Items) == 0 {
 			f.Fail(n.Errorf("%q: the list of choices is empty", key))
 		}
 	case strict.Map:
-		if blocks && len(n.Keys) > 0 && n.Keys[0].Name == "blocks" {
+		if list := n.Fields("").Get("blocks"); blocks && list != nil {
 			g := n.Fields("values for each block")
-			list := g.Get("blocks")
+			g.Get("blocks")
 			if list.Kind != strict.List || len(list.Items) == 0 {
 				g.Fail(list.Errorf("%q: \"blocks\" must be a list with a value for each block, found %s", key, list.Describe()))
 			}
 			c.options = nil
 			for _, item := range list.Items {
-				c.each = append(c.each, readChoice(g, key, item, false))
+				c.each = append(c.each, r.readChoice(g, key, item, false))
 			}
 			f.Fail(g.Done())
 			return c
 		}
-		g := n.Fields("a range")
+		g := n.Fields("a range {from, to, step}")
+		if blocks && g.Get("from") == nil && g.Get("to") == nil {
+			g = n.Fields("a range {from, to, step} or values for each block {blocks: [...]}")
+			g.Get("blocks")
+		}
 		g.Require("from")
 		g.Require("to")
 		const least, greatest = -1e9, 1e9
@@ -207,14 +227,22 @@ func readChoice(f *strict.Fields, key string, n *strict.Node, blocks bool) Choic
 			f.Fail(err)
 			break
 		}
-		c.options = Range(from, to, step).options
-		if len(c.options) == 0 {
+		if r.expanded < maxExpanded {
+			c.options = Range(from, to, step).options
+		}
+		r.expanded += len(c.options)
+		switch {
+		case r.expanded >= maxExpanded:
+			f.Fail(n.Errorf("%q: the ranges of this file have more than %d values together", key, maxExpanded))
+		case step <= 0:
+			f.Fail(n.Errorf("%q: the step of a range must be more than 0, found %v", key, step))
+		case len(c.options) == 0:
 			f.Fail(n.Errorf("%q: the range from %v to %v in steps of %v is empty", key, from, to, step))
 		}
 	default:
 		s, ok := scalar(n)
 		if !ok {
-			f.Fail(n.Errorf("%q must be a value, a list of choices or a range {from, to, step}, found %s", key, n.Describe()))
+			f.Fail(n.Errorf("%q must be a value, a list of choices, a range {from, to, step} or {blocks: [...]}, found %s", key, n.Describe()))
 		}
 		c.options = append(c.options, s)
 	}

@@ -1,8 +1,10 @@
 package arch
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/efficientnas/nas/internal/strict"
 )
@@ -112,14 +114,14 @@ func (t *Template) Compile() (*Plan, error) {
 	c := compiler{plan: &Plan{template: t}}
 	p := c.plan
 	if len(t.Stages) > MaxStages {
-		c.fail(t.pos, "%d stages; at most %d", len(t.Stages), MaxStages)
+		c.fail(t.stagesPos, "%d stages; at most %d", len(t.Stages), MaxStages)
 	}
 	if len(t.Stages) == 0 {
-		c.fail(t.pos, "a network has at least one stage")
+		c.fail(t.stagesPos, "a network has at least one stage")
 	}
 	c.stage, c.block = int(InInput), -1
-	p.channels = c.value("input.channels", t.Input.Channels, channelsParam, t.pos)
-	p.resolution = c.required("input.resolution", t.Input.Resolution, resolutionParam, t.pos)
+	p.channels = c.value("input.channels", t.Input.Channels, channelsParam, t.Input.pos)
+	p.resolution = c.required("input.resolution", t.Input.Resolution, resolutionParam, t.Input.pos)
 	p.norm = c.value("norm", t.Norm, normParam, t.pos)
 	p.bias = c.value("bias", t.Bias, biasParam, t.pos)
 	p.activation = c.value("activation", t.Activation, activationParam, t.pos)
@@ -147,7 +149,6 @@ func (t *Template) Compile() (*Plan, error) {
 		classifier: c.value("head.classifier", h.Classifier, classifierParam, h.pos),
 		inherits:   h.Activation.absent(),
 	}
-	c.pool("stem.pool", t.Stem.Pool, t.Stem.pos)
 	c.pool("head.pool", h.Pool, h.pos)
 	if c.err != nil {
 		return nil, c.err
@@ -200,6 +201,9 @@ func (c *compiler) value(path string, choice Choice, p Param, at strict.Pos) val
 	return value{c.slot(path, choice, at), options}
 }
 
+// maxSlots bounds the memory that a small file can ask for.
+const maxSlots = 1 << 14
+
 // numbers checks the options of a choice for a parameter.
 func (c *compiler) numbers(path string, choice Choice, p Param, at strict.Pos) []float64 {
 	if len(choice.options) == 0 {
@@ -209,22 +213,31 @@ func (c *compiler) numbers(path string, choice Choice, p Param, at strict.Pos) [
 		c.fail(at, "%s: more than %d choices", path, maxOptions)
 		return nil
 	}
-	var options []float64
+	options := make([]float64, 0, len(choice.options))
+	seen := make(map[Scalar]bool, len(choice.options))
 	for i, s := range choice.options {
+		if place := choice.option(i); place.Line > 0 {
+			at = place
+		}
 		v, err := p.value(s)
 		if err != nil {
 			c.fail(at, "%s: %v", path, err)
 			return nil
 		}
-		if slices.Contains(choice.options[:i], s) {
+		if seen[s] {
 			c.fail(at, "%s: %v stands twice in the list of choices", path, s)
 		}
+		seen[s] = true
 		options = append(options, v)
 	}
 	return options
 }
 
 func (c *compiler) slot(path string, choice Choice, at strict.Pos) int {
+	if len(c.plan.Slots) == maxSlots {
+		c.fail(at, "%s: a space of more than %d open values", path, maxSlots)
+		return 0
+	}
 	c.plan.Slots = append(c.plan.Slots, Slot{
 		Path: path, Options: choice.options, Stage: c.stage, Block: c.block, Ordered: ordered(choice.options), at: at,
 	})
@@ -252,7 +265,7 @@ func (c *compiler) stagePlan(path string, t *StageTemplate) stagePlan {
 
 	// The block types first: they say which parameters there are.
 	if t.Block.absent() {
-		c.fail(t.pos, "%s has no block; allowed are %v", path, blockNames())
+		c.fail(t.pos, "%s.block is missing (allowed: %s)", path, strings.Join(slices.Sorted(slices.Values(blockNames())), ", "))
 		return s
 	}
 	s.block = c.required(path+".block", t.Block, Param{Name: "block", Kind: EnumParam, Enum: blockNames()}, t.pos)
@@ -264,9 +277,6 @@ func (c *compiler) stagePlan(path string, t *StageTemplate) stagePlan {
 	}
 	s.maxDepth = int(slices.Max(s.depth.options))
 	s.width = c.blockValue(path+".width", t.Width, []Param{widthParam}, false, s.maxDepth, t.pos)[0]
-	if t.Width.absent() {
-		c.fail(t.pos, "%s.width is missing", path)
-	}
 
 	for _, option := range t.Block.options {
 		b := BlockByName(option.String())
@@ -294,10 +304,17 @@ func (c *compiler) stagePlan(path string, t *StageTemplate) stagePlan {
 	for _, name := range names {
 		c.param(path, name, t, &s)
 	}
-	for _, name := range t.PerBlock {
+	for i, name := range t.PerBlock {
 		if _, ok := t.Params[name]; !ok {
-			c.fail(t.pos, "%s.per_block: %s", path, strict.Unknown("parameter", name, names))
+			at := t.pos
+			if i < len(t.perBlockAt) {
+				at = t.perBlockAt[i]
+			}
+			c.fail(at, "%s.per_block: %s", path, strict.Unknown("parameter of this stage", name, names))
 		}
+	}
+	if t.Width.absent() && s.maxDepth > 0 {
+		c.fail(t.pos, "%s.width is missing", path)
 	}
 	return s
 }
@@ -320,8 +337,8 @@ func (c *compiler) param(path, name string, t *StageTemplate, s *stagePlan) {
 	choice := t.Params[name]
 	if len(places) == 0 {
 		at := t.pos
-		if choice.pos.Line > 0 {
-			at = choice.pos
+		if choice.key.Line > 0 {
+			at = choice.key
 		}
 		known = append(known, stageKeys...)
 		slices.Sort(known)
@@ -348,53 +365,59 @@ func (c *compiler) blockValue(path string, choice Choice, params []Param, perBlo
 	if choice.absent() || c.err != nil {
 		return out
 	}
-	if choice.each == nil && !perBlock {
-		v := c.common(path, choice, params, at)
-		for k := range out {
-			out[k].shared = v[k]
-		}
+	if choice.each != nil && len(choice.each) != depth {
+		c.fail(at, "%s: {blocks: [...]} needs a value for each of the stage's %d blocks, found %d", path, depth, len(choice.each))
 		return out
 	}
-	if choice.each != nil && len(choice.each) < depth {
-		c.fail(at, "%s: values for %d blocks, but the stage has up to %d", path, len(choice.each), depth)
-		return out
+	ofBlock := func(i int) string { return fmt.Sprintf("%s.%d.%s", parent(path), i, leaf(path)) }
+	var shared [][]float64 // by declaration
+	if choice.each == nil {
+		if shared = c.common(path, choice, params, at); c.err != nil {
+			return out
+		}
+		if !perBlock || len(choice.options) == 1 {
+			slot := -1
+			if len(choice.options) > 1 {
+				slot = c.slot(path, choice, at)
+			}
+			for k := range out {
+				out[k].shared = value{slot, shared[k]}
+			}
+			return out
+		}
 	}
 	for i := range depth {
-		own := choice
+		own, options := choice, shared
 		if choice.each != nil {
 			own = choice.each[i]
+			if options = c.common(ofBlock(i), own, params, at); c.err != nil {
+				return out
+			}
 		}
-		c.block = i
-		v := c.common(fmt.Sprintf("%s.%d.%s", parent(path), i, leaf(path)), own, params, at)
-		c.block = -1
+		slot := -1
+		if len(own.options) > 1 {
+			c.block = i
+			slot = c.slot(ofBlock(i), own, at)
+			c.block = -1
+		}
 		for k := range out {
-			out[k].each = append(out[k].each, v[k])
+			out[k].each = append(out[k].each, value{slot, options[k]})
 		}
 	}
 	return out
 }
 
-// common makes one slot of a choice that several declarations read.
-func (c *compiler) common(path string, choice Choice, params []Param, at strict.Pos) []value {
+// common checks a choice for the several declarations that read it.
+func (c *compiler) common(path string, choice Choice, params []Param, at strict.Pos) [][]float64 {
 	if choice.pos.Line > 0 {
 		at = choice.pos
 	}
 	if choice.each != nil {
 		c.fail(at, "%s: values for each block inside values for each block", path)
 	}
-	out := make([]value, len(params))
+	out := make([][]float64, len(params))
 	for k, p := range params {
-		out[k] = value{slot: -1, options: c.numbers(path, choice, p, at)}
-		if c.err != nil {
-			out[k].options = []float64{p.Default}
-			return out
-		}
-	}
-	if len(choice.options) > 1 {
-		slot := c.slot(path, choice, at)
-		for k := range out {
-			out[k].slot = slot
-		}
+		out[k] = c.numbers(path, choice, p, at)
 	}
 	return out
 }
@@ -566,10 +589,7 @@ func (p *Plan) MarkBlock(genes []uint16, part, block int, active []bool) {
 		}
 		if t.params[j].Active != nil {
 			if u == nil {
-				u = &Unit{values: make([]float64, len(t.values))}
-				for k := range t.values {
-					u.values[k] = t.values[k].of(block).at(genes)
-				}
+				u = p.unit(genes, s, block)
 			}
 			if !t.params[j].Active(u) {
 				continue
@@ -577,6 +597,23 @@ func (p *Plan) MarkBlock(genes []uint16, part, block int, active []bool) {
 		}
 		v.mark(active)
 	}
+}
+
+// unit returns a block as its Lower would see it.
+func (p *Plan) unit(genes []uint16, s *stagePlan, block int) *Unit {
+	t := &s.types[int(s.block.at(genes))]
+	u := &Unit{Index: block, Width: int(s.width.of(block).at(genes)), Stride: 1, values: make([]float64, len(t.values))}
+	if block == 0 {
+		u.Stride = int(s.stride.at(genes))
+	}
+	u.Activation = Activation(s.activation.at(genes))
+	if s.inherits {
+		u.Activation = Activation(p.activation.at(genes))
+	}
+	for i := range t.values {
+		u.values[i] = t.values[i].of(block).at(genes)
+	}
+	return u
 }
 
 func (p *Plan) part(part int) *stagePlan {
@@ -672,17 +709,22 @@ func (p *Plan) Stages() int { return len(p.stages) }
 // zero for the inactive ones. It fails if no options do.
 func (p *Plan) Genes(n *Network) ([]uint16, error) {
 	genes := make([]uint16, len(p.Slots))
+	found := make([]bool, len(p.Slots))
 	var failed error
+	fail := func(format string, args ...any) {
+		if failed == nil {
+			failed = fmt.Errorf("arch: "+format, args...)
+		}
+	}
 	match := func(v *value, want float64, path string) {
 		i := slices.Index(v.options, want)
-		if i < 0 {
-			if failed == nil {
-				failed = fmt.Errorf("arch: %s = %v is not among the choices %v", path, want, v.options)
-			}
-			return
-		}
-		if v.slot >= 0 {
-			genes[v.slot] = uint16(i)
+		switch {
+		case i < 0:
+			fail("%s = %v is not among the choices %v", path, want, v.options)
+		case v.slot >= 0 && found[v.slot] && genes[v.slot] != uint16(i):
+			fail("%s differs between blocks that share it", path)
+		case v.slot >= 0:
+			genes[v.slot], found[v.slot] = uint16(i), true
 		}
 	}
 	match(&p.channels, float64(n.Input.Channels), "input.channels")
@@ -690,6 +732,8 @@ func (p *Plan) Genes(n *Network) ([]uint16, error) {
 	match(&p.norm, boolValue(n.Norm), "norm")
 	if !p.template.Bias.absent() {
 		match(&p.bias, boolValue(n.Bias), "bias")
+	} else if n.Bias == n.Norm {
+		fail("bias = %v is not the default", n.Bias)
 	}
 	match(&p.activation, float64(n.Activation), "activation")
 	stage := func(s *stagePlan, st *Stage, path string) {
@@ -699,7 +743,7 @@ func (p *Plan) Genes(n *Network) ([]uint16, error) {
 		}
 		which := slices.IndexFunc(s.types, func(t typePlan) bool { return t.block.Name() == st.Block.Name() })
 		if which < 0 {
-			failed = fmt.Errorf("arch: %s.block = %s is not among the choices", path, st.Block.Name())
+			fail("%s.block = %s is not among the choices", path, st.Block.Name())
 			return
 		}
 		match(&s.block, float64(which), path+".block")
@@ -707,16 +751,14 @@ func (p *Plan) Genes(n *Network) ([]uint16, error) {
 		if !s.inherits {
 			match(&s.activation, float64(st.Activation), path+".activation")
 		} else if st.Activation != n.Activation {
-			failed = fmt.Errorf("arch: %s.activation differs from the network's", path)
+			fail("%s.activation differs from the network's", path)
 		}
 		if st.Pool != s.pool {
-			failed = fmt.Errorf("arch: %s.pool differs from the space's", path)
+			fail("%s.pool differs from the space's", path)
 		}
 		t := &s.types[which]
-		u := Unit{}
 		for i := range st.Depth {
-			row := st.row(i)
-			u.values = row[1:]
+			row, u := st.row(i), st.unit(i)
 			match(s.width.of(i), row[0], path+".width")
 			for j := range t.values {
 				if t.params[j].Active == nil || t.params[j].Active(&u) {
@@ -735,7 +777,9 @@ func (p *Plan) Genes(n *Network) ([]uint16, error) {
 	h := &p.head
 	match(&h.width, float64(n.Head.Width), "head.width")
 	match(&h.poolTo, float64(n.Head.PoolTo), "head.pool_to")
-	match(&h.hidden, float64(n.Head.Hidden), "head.hidden")
+	if !n.Head.ConvClassifier {
+		match(&h.hidden, float64(n.Head.Hidden), "head.hidden")
+	}
 	if n.Head.Layers > 0 {
 		match(&h.layers, float64(n.Head.Layers), "head.layers")
 	}
@@ -745,6 +789,11 @@ func (p *Plan) Genes(n *Network) ([]uint16, error) {
 	match(&h.classifier, boolValue(n.Head.ConvClassifier), "head.classifier")
 	if !h.inherits {
 		match(&h.activation, float64(n.Head.Activation), "head.activation")
+	} else if n.Head.Activation != n.Activation {
+		fail("head.activation differs from the network's")
+	}
+	if n.Head.Pool != p.template.Head.Pool {
+		fail("head.pool differs from the space's")
 	}
 	if failed != nil {
 		return nil, failed
@@ -761,7 +810,8 @@ func (p *Plan) Genes(n *Network) ([]uint16, error) {
 	return genes, nil
 }
 
-// Network returns the one network of a template without open values.
+// Network returns the one network of a template without open values. It fails
+// if that cannot be built.
 func (t *Template) Network() (*Network, error) {
 	p, err := t.Compile()
 	if err != nil {
@@ -773,5 +823,15 @@ func (t *Template) Network() (*Network, error) {
 	}
 	n := new(Network)
 	p.Build(nil, n)
+	if err := n.Lower(new(Graph)); err != nil {
+		var b *BuildError
+		if at := t.pos; errors.As(err, &b) && at.Line > 0 {
+			if b.Stage != InInput {
+				at = p.Pos(int(b.Stage))
+			}
+			return nil, at.Errorf("%s", err)
+		}
+		return nil, err
+	}
 	return n, nil
 }

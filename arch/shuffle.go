@@ -25,7 +25,7 @@ func (shuffle) Params() []Param {
 		shuffleRatio:  {Name: "ratio", Kind: FloatParam, Default: 0.25, Min: 1. / 64, Max: 8, Doc: "hidden channels as a share of the width"},
 		shuffleGroups: {Name: "groups", Default: 3, Min: 1, Max: MaxWidth, Doc: "groups of both 1x1 convolutions"},
 		shuffleGroupFirst: {
-			Name: "group_first", Kind: BoolParam, Default: 1,
+			Name: "group_first", Kind: BoolParam, Default: 1, Active: func(u *Unit) bool { return u.Index == 0 },
 			Doc: "group the stage's very first 1x1 too; the paper does not after the narrow stem",
 		},
 	}

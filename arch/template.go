@@ -23,19 +23,21 @@ type Template struct {
 	Head       HeadTemplate
 	About      About
 
-	pos strict.Pos
+	pos, stagesPos strict.Pos
 }
 
 // InputTemplate is an [Input] with open values.
 type InputTemplate struct {
 	Channels   Choice // default 3
 	Resolution Choice // required
+
+	pos strict.Pos
 }
 
 // A StageTemplate is a [Stage] with open values.
 type StageTemplate struct {
 	Block      Choice // name of a block type; required, in the stem "conv"
-	Width      Choice // output channels; required
+	Width      Choice // output channels; required unless the depth is 0
 	Depth      Choice // number of blocks, default 1; 0 leaves the stage out
 	Stride     Choice // of the first block, default 1
 	Activation Choice // default the network's
@@ -48,7 +50,8 @@ type StageTemplate struct {
 	// stage on its own.
 	PerBlock []string
 
-	pos strict.Pos
+	pos        strict.Pos
+	perBlockAt []strict.Pos // where its names stand
 }
 
 // A HeadTemplate is a [Head] with open values.
@@ -73,6 +76,16 @@ type Choice struct {
 	options []Scalar
 	each    []Choice // for {blocks: [...]}: one for each block of the stage
 	pos     strict.Pos
+	key     strict.Pos   // of a block type's parameter: where its name stands
+	at      []strict.Pos // of a list: where its options stand
+}
+
+// option returns where option i stands.
+func (c *Choice) option(i int) strict.Pos {
+	if i < len(c.at) {
+		return c.at[i]
+	}
+	return c.pos
 }
 
 // A Scalar is one value: a number, a word or a boolean.
@@ -129,7 +142,7 @@ func (c Choice) absent() bool { return c.options == nil && c.each == nil }
 func (s Scalar) String() string {
 	switch v := s.v.(type) {
 	case float64:
-		return strconv.FormatFloat(v, 'g', -1, 64)
+		return strconv.FormatFloat(v, 'f', -1, 64)
 	case bool:
 		return strconv.FormatBool(v)
 	case string:

@@ -107,6 +107,29 @@ func TestReferencesEqualTruth(t *testing.T) {
 	}
 }
 
+func TestPeakMemoryEqualsTruth(t *testing.T) {
+	totals := make(map[string]map[string]string)
+	for _, row := range truth(t, "totals.csv") {
+		totals[row["net"]] = row
+	}
+	var m cost.Memory
+	for _, name := range arch.References() {
+		t.Run(name, func(t *testing.T) {
+			g := lower(t, name)
+			for policy, column := range map[cost.MemoryPolicy]string{
+				cost.AllocateAll:     "peak_all_elems",
+				cost.FuseElementwise: "peak_fused_elems",
+				cost.WriteInPlace:    "peak_inplace_elems",
+			} {
+				want := number(t, totals[inTruth[name]], column)
+				if got, at := m.Peak(g, policy); got != want {
+					t.Errorf("%s: %d at %s, want %d", policy, got, g.Layers[at].Name(), want)
+				}
+			}
+		})
+	}
+}
+
 // truthKinds are the truth tables' names of our layer kinds.
 var truthKinds = map[arch.Kind]string{
 	"input": "input", "linear": "linear", "bn": "bn", "add": "add", "mul": "mul", "concat": "cat",

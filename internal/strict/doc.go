@@ -7,6 +7,7 @@
 // [Fields.Done] can refuse the rest and propose the nearest right spelling.
 //
 // What makes YAML dangerous or surprising is refused: anchors, aliases, tags,
-// merge keys, several documents in one file, duplicate keys, deep nesting and
-// files above [MaxBytes].
+// directives, merge keys, complex keys, several documents in one file, duplicate
+// keys, numbers that are not plain decimal ones, deep nesting, files above
+// [MaxBytes], and more words and signs than a file that a person wrote has.
 package strict

@@ -60,22 +60,28 @@ func Unknown(what, name string, known []string) string {
 // Nearest returns the candidate with the least edit distance to name, or ""
 // if none is near enough to be meant.
 func Nearest(name string, candidates []string) string {
-	best, bestDistance := "", 1+len(name)/3
+	best, bestDistance := "", min(2+len(name)/3, len(name)) // less than that
 	for _, c := range candidates {
-		if d := distance(strings.ToLower(name), strings.ToLower(c)); d < bestDistance || d == bestDistance && best == "" {
+		if d := distance(strings.ToLower(name), strings.ToLower(c)); d < bestDistance {
 			best, bestDistance = c, d
 		}
 	}
 	return best
 }
 
+const maxWord = 64
+
 // distance is the optimal string alignment distance: insertions, deletions,
-// substitutions and transpositions of neighbours.
+// substitutions and transpositions of neighbours. Words longer than maxWord are
+// never near each other.
 func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
+	if len(a) > maxWord || len(b) > maxWord {
+		if a == b {
+			return 0
+		}
+		return max(len(a), len(b))
 	}
-	var before, last, row [65]int
+	var before, last, row [maxWord + 1]int
 	for j := range len(b) + 1 {
 		last[j] = j
 	}

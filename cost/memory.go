@@ -1,0 +1,136 @@
+package cost
+
+import "github.com/efficientnas/nas/arch"
+
+// A MemoryPolicy says which operations write over their input instead of into
+// memory of their own.
+type MemoryPolicy int
+
+// The policies, each sharing more than the one before. Flattening, slicing and
+// dropout are free under all of them.
+const (
+	// AllocateAll gives every operation's output memory of its own, as a
+	// framework does that keeps nothing in mind.
+	AllocateAll MemoryPolicy = iota
+	// FuseElementwise lets batch normalisation and activations write over
+	// their input if nothing reads it later, as every inference engine does.
+	FuseElementwise
+	// WriteInPlace also lets sums and products write over an operand of their
+	// size that nothing reads later, and concatenation take such operands as
+	// parts of its output if they are whole buffers.
+	WriteInPlace
+)
+
+func (p MemoryPolicy) String() string { return [...]string{"all", "fused", "inplace"}[p] }
+
+// Memory finds the live memory of lowered networks. The zero value is ready for
+// use; used again and again it does not allocate.
+type Memory struct {
+	lastUse  []int   // by tensor: the layer that reads it last
+	buffer   []int32 // by tensor: its buffer
+	size     []int64 // by buffer: elements
+	death    []int   // by buffer: the layer after which it is free
+	released [][]int32
+}
+
+// Peak returns the greatest number of activation elements that live at once
+// while the layers run in order, and the first layer at which they do. An
+// operation needs its inputs and its output at the same time; a tensor lives
+// until its last reader has run, the network's input included. Weights do not
+// count.
+func (m *Memory) Peak(g *arch.Graph, policy MemoryPolicy) (elements int64, layer int) {
+	m.walk(g, policy, func(i int, live int64) {
+		if live > elements {
+			elements, layer = live, i
+		}
+	})
+	return elements, layer
+}
+
+// walk calls visit for every layer with the elements live while it runs.
+func (m *Memory) walk(g *arch.Graph, policy MemoryPolicy, visit func(layer int, live int64)) {
+	n := len(g.Layers)
+	m.lastUse = grow(m.lastUse, n)
+	m.buffer = grow(m.buffer, n)
+	m.size, m.death = m.size[:0], m.death[:0]
+	for i := range g.Layers {
+		m.lastUse[i] = i
+		for _, x := range g.Layers[i].Inputs {
+			m.lastUse[x] = i
+		}
+	}
+	// First which tensors share a buffer, then how long each buffer lives.
+	for i := range g.Layers {
+		b := m.share(g, i, policy)
+		if b < 0 {
+			b = int32(len(m.size))
+			m.size = append(m.size, g.Layers[i].Out.Elements())
+			m.death = append(m.death, i)
+		}
+		m.buffer[i] = b
+		m.death[b] = max(m.death[b], m.lastUse[i])
+	}
+	m.released = grow(m.released, n)
+	for i := range m.released {
+		m.released[i] = m.released[i][:0]
+	}
+	for b, at := range m.death {
+		m.released[at] = append(m.released[at], int32(b))
+	}
+	var live int64
+	born := int32(0)
+	for i := range g.Layers {
+		if policy == WriteInPlace && g.Layers[i].Op == arch.OpConcat {
+			// The operands that become parts of the output are free first.
+			for _, x := range g.Layers[i].Inputs {
+				if b := m.buffer[x]; m.whole(g, x) && m.death[b] == i {
+					live -= m.size[b]
+					m.size[b] = 0
+				}
+			}
+		}
+		if b := m.buffer[i]; b == born {
+			live += m.size[b]
+			born++
+		}
+		visit(i, live)
+		for _, b := range m.released[i] {
+			live -= m.size[b]
+		}
+	}
+}
+
+// share returns the buffer of an input that layer i's output can have, or -1.
+func (m *Memory) share(g *arch.Graph, i int, policy MemoryPolicy) int32 {
+	l := &g.Layers[i]
+	switch l.Op {
+	case arch.OpFlatten, arch.OpSlice, arch.OpDropout:
+		return m.buffer[l.Inputs[0]]
+	case arch.OpBatchNorm, arch.OpActivation:
+		if policy >= FuseElementwise && m.lastUse[l.Inputs[0]] == i {
+			return m.buffer[l.Inputs[0]]
+		}
+	case arch.OpAdd, arch.OpMul:
+		if policy < WriteInPlace {
+			break
+		}
+		for _, x := range l.Inputs {
+			if b := m.buffer[x]; m.lastUse[x] == i && m.death[b] <= i && m.size[b] == l.Out.Elements() {
+				return b
+			}
+		}
+	}
+	return -1
+}
+
+// whole reports whether tensor x is its whole buffer.
+func (m *Memory) whole(g *arch.Graph, x arch.Tensor) bool {
+	return g.Layers[x].Out.Elements() == m.size[m.buffer[x]]
+}
+
+func grow[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return append(s[:cap(s)], make([]T, n-cap(s))...)
+	}
+	return s[:n]
+}
