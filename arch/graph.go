@@ -71,7 +71,14 @@ func (g *Graph) push(op Op, part string, shape Shape) *Layer {
 		g.Layers = append(g.Layers, Layer{})
 	}
 	l := &g.Layers[n]
-	*l = Layer{Op: op, Part: part, Stage: g.stage, Block: g.block, In: shape, Out: shape}
+	// Field by field: a Layer holds pointers, and assigning one as a whole
+	// costs half of all lowering.
+	l.Op, l.Activation, l.Bias, l.CeilMode = op, Identity, false, false
+	l.Stage, l.Block = g.stage, g.block
+	l.Part, l.Inputs = part, nil
+	l.In, l.Out = shape, shape
+	l.KernelH, l.KernelW, l.PadH, l.PadW = 0, 0, 0, 0
+	l.Stride, l.Dilation, l.Groups, l.From, l.Rate = 0, 0, 0, 0, 0
 	return l
 }
 

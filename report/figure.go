@@ -115,7 +115,7 @@ func (p *FrontPlot) figure() (*figure, error) {
 			outside++
 		}
 	}
-	f.note = leftOutNote(leftOut, outside, len(p.Candidates))
+	f.note = leftOutNote(leftOut, outside, len(p.Candidates), p.Explored > len(p.Candidates))
 	if len(p.Candidates)-outside > maxDots {
 		f.note = strings.TrimSpace(f.note + " Dots thinned.")
 	}
@@ -214,7 +214,7 @@ func (f *figure) chooseY(shown []Reference, candidates []Candidate) {
 }
 
 // leftOutNote says what the picture does not show; it is empty if nothing.
-func leftOutNote(leftOut []Reference, outside, candidates int) string {
+func leftOutNote(leftOut []Reference, outside, candidates int, sampled bool) string {
 	const most = 5 // references named
 	var parts []string
 	for i, r := range leftOut {
@@ -225,7 +225,11 @@ func leftOutNote(leftOut []Reference, outside, candidates int) string {
 		parts = append(parts, fmt.Sprintf("%s (%s)", fit(regular(noteSize), r.Name, maxNameSpan), engineering(r.X, 3)))
 	}
 	if outside > 0 {
-		parts = append(parts, fmt.Sprintf("%s of %s explored", grouped(outside), plural(candidates, "network")))
+		verb := "explored"
+		if sampled {
+			verb = "sampled"
+		}
+		parts = append(parts, fmt.Sprintf("%s of %s %s", grouped(outside), plural(candidates, "network"), verb))
 	}
 	if len(parts) == 0 {
 		return ""
@@ -321,7 +325,7 @@ func (f *figure) layOutLegend(p *FrontPlot, groups groupIndex, references bool, 
 		f.legend = append(f.legend, legendEntry{kind: legendReference, text: "Known network"})
 	}
 	explored := len(f.legend) // where its part of the legend starts
-	if n := len(p.Candidates); n > 0 {
+	if n := max(p.Explored, len(p.Candidates)); len(p.Candidates) > 0 {
 		if len(groups.legend) == 1 && groups.legend[0].color == otherColor {
 			// Nothing to tell apart.
 			f.legend = append(f.legend, legendEntry{kind: legendGroup, color: otherColor, text: grouped(n) + " explored"})

@@ -63,6 +63,10 @@ type FrontPlot struct {
 	// front, in their group's colour.
 	Candidates []Candidate
 
+	// Explored is how many networks were explored, if Candidates are a sample
+	// of them.
+	Explored int
+
 	// References are known networks, drawn as labelled diamonds.
 	References []Reference
 
