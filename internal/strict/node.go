@@ -82,6 +82,9 @@ func ReadBytes(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, Pos{File: path}.Errorf("is a folder, not a file")
+	}
 	return io.ReadAll(io.LimitReader(f, MaxBytes+1))
 }
 

@@ -1,0 +1,27 @@
+package predictor
+
+import (
+	"bytes"
+	_ "embed" // the trained predictor
+	"sync"
+)
+
+// imagenetName is the name of the embedded predictor in configurations and
+// commands.
+const imagenetName = "imagenet"
+
+// The predictor is trained from records/imagenet.jsonl. TestImagenet trains it
+// again and compares.
+//
+//go:generate go test -run TestImagenetIsReproduced -update .
+//go:embed imagenet.json
+var imagenetFile []byte
+
+// Imagenet returns the embedded predictor of top-1 accuracy on ImageNet-1k, trained on
+// the published accuracies of 194 networks of all built-in block types. See the package
+// comment for its recipes, and for what to believe of it.
+func Imagenet() (*Predictor, error) { return imagenet() }
+
+var imagenet = sync.OnceValues(func() (*Predictor, error) {
+	return Load("imagenet.json (embedded)", bytes.NewReader(imagenetFile))
+})
