@@ -152,7 +152,7 @@ func (f *figure) band() []vg.Point {
 // most a few heights of the area outside of it.
 func (f *figure) bandAt(q Point) (low, high vg.Point) {
 	reach := 10 * (f.y.hi - f.y.lo)
-	return f.place(q.X, max(q.Y-q.SD, f.y.lo-reach)), f.place(q.X, min(q.Y+q.SD, f.y.hi+reach))
+	return f.place(q.X, max(q.low(), f.y.lo-reach)), f.place(q.X, min(q.Y+q.SD, f.y.hi+reach))
 }
 
 // markerRadius returns the size of the front's markers, less for many.

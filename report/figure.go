@@ -195,7 +195,7 @@ func (f *figure) chooseY(shown []Reference, candidates []Candidate) {
 	}
 	least, most := lo-extraHeight*height, hi+extraHeight*height
 	for _, q := range f.front {
-		lo = min(lo, max(least, q.Y-q.SD))
+		lo = min(lo, max(least, q.low()))
 		hi = max(hi, min(most, q.Y+q.SD))
 	}
 	var ys []float64
@@ -246,7 +246,7 @@ func plural(n int, noun string) string {
 }
 
 // grouped writes n, which is not negative, with commas: 20,000.
-func grouped(n int) string {
+func grouped[T int | int64](n T) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + "," + s[i:]

@@ -85,6 +85,14 @@ type Point struct {
 	SD float64 // standard deviation of Y, in the unit of Y; 0 if there is none
 }
 
+// low is the lower end of the uncertainty band. No accuracy is negative.
+func (q *Point) low() float64 {
+	if q.Y < 0 {
+		return q.Y - q.SD
+	}
+	return max(0, q.Y-q.SD)
+}
+
 // Candidate is a network that was explored.
 type Candidate struct {
 	X, Y  float64 // as in [Point]

@@ -1,0 +1,289 @@
+package runner
+
+import (
+	"errors"
+	"io/fs"
+	"math"
+	"path/filepath"
+	"slices"
+
+	"github.com/efficientnas/nas/arch"
+	"github.com/efficientnas/nas/cost"
+	"github.com/efficientnas/nas/internal/strict"
+	"github.com/efficientnas/nas/pareto"
+	"github.com/efficientnas/nas/space"
+)
+
+// A Config is a study: what is searched, for what, within which bounds, judged
+// by what, and how.
+type Config struct {
+	Name        string
+	Space       *space.Space
+	Objectives  []Objective
+	Constraints []Constraint
+	Accuracy    Accuracy
+	Search      Search
+
+	source []byte                  // the file as read, to be kept with the results
+	bounds map[string]space.Bounds // of every additive metric
+}
+
+// An Objective is a metric to be minimised or maximised.
+type Objective struct {
+	Metric    string
+	Direction pareto.Direction
+}
+
+// A Constraint bounds a metric from below and above, both ends allowed.
+type Constraint struct {
+	Metric   string
+	Min, Max float64 // -Inf and +Inf for none
+
+	pos strict.Pos
+}
+
+// Accuracy says where a network's accuracy comes from.
+type Accuracy struct {
+	// Predictor is the name of an embedded predictor, "imagenet", or the path
+	// of a saved one.
+	Predictor string
+	// Recipe is the training whose outcome is predicted; empty for the
+	// predictor's default.
+	Recipe string
+	// Deviations is how many standard deviations are taken off a predicted
+	// accuracy before networks are compared. With 0 a search finds the
+	// predictor's errors rather than good networks. Default 1.
+	Deviations float64
+
+	pos strict.Pos
+}
+
+// Search says how the space is explored.
+type Search struct {
+	Algorithm   string // "random" or "nsga2"
+	Population  int    // of nsga2; 0 for its default
+	Evaluations int    // networks to evaluate
+	Seed        uint64
+}
+
+var algorithms = []string{"random", "nsga2"}
+
+// The ranges of the search's settings.
+const (
+	MaxEvaluations = 100_000_000
+	MaxPopulation  = 100_000
+)
+
+// LoadConfig reads the run configuration at path. Every mistake in it is an
+// error with its file, line and column.
+func LoadConfig(path string) (*Config, error) {
+	source, err := strict.ReadBytes(path)
+	if err != nil {
+		return nil, err
+	}
+	node, err := strict.Parse(path, source)
+	if err != nil {
+		return nil, err
+	}
+	f := node.Fields("a run configuration")
+	c := &Config{Name: f.Text("name", ""), source: source}
+	for _, key := range []string{"name", "space", "objectives", "accuracy", "search"} {
+		f.Require(key)
+	}
+	if c.Name != "" && (c.Name != filepath.Base(c.Name) || c.Name == "." || c.Name == "..") {
+		f.Fail(f.Get("name").Errorf("\"name\" names a folder of the results, so it must be a plain word, found %q", c.Name))
+	}
+	if n := f.Get("space"); n != nil {
+		c.Space, err = readSpace(n)
+		f.Fail(err)
+	}
+	if n := f.Get("objectives"); n != nil {
+		c.Objectives = objectives(f, n)
+	}
+	if n := f.Get("constraints"); n != nil {
+		c.Constraints = constraints(f, n)
+	}
+	if n := f.Get("accuracy"); n != nil {
+		g := n.Fields("accuracy")
+		g.Require("predictor")
+		c.Accuracy = Accuracy{
+			Predictor:  g.Text("predictor", ""),
+			Recipe:     g.Text("recipe", ""),
+			Deviations: g.Float("deviations", 1, 0, 10),
+			pos:        n.Pos,
+		}
+		f.Fail(g.Done())
+	}
+	if n := f.Get("search"); n != nil {
+		g := n.Fields("search")
+		c.Search = Search{
+			Algorithm:   g.Text("algorithm", "nsga2"),
+			Population:  g.Int("population", 0, 2, MaxPopulation),
+			Evaluations: g.Int("evaluations", 100_000, 1, MaxEvaluations),
+			Seed:        uint64(g.Int("seed", 1, 0, math.MaxInt)),
+		}
+		if !slices.Contains(algorithms, c.Search.Algorithm) {
+			g.Fail(g.Get("algorithm").Errorf("search: %s", strict.Unknown("algorithm", c.Search.Algorithm, algorithms)))
+		}
+		f.Fail(g.Done())
+	}
+	if err := f.Done(); err != nil {
+		return nil, err
+	}
+	c.bounds = costBounds(c.Space)
+	if err := c.checkFeasible(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// readSpace reads an inline space, or the space file that is named, relative to
+// the configuration.
+func readSpace(n *strict.Node) (*space.Space, error) {
+	if n.Kind != strict.String {
+		return space.From(n)
+	}
+	path := n.Text
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(filepath.Dir(n.File), path)
+	}
+	s, err := space.Read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, n.Errorf("the space file %s does not exist", path)
+	}
+	return s, err
+}
+
+func objectives(f *strict.Fields, n *strict.Node) []Objective {
+	var list []Objective
+	g := n.Fields("objectives")
+	for _, key := range []string{"maximize", "minimize"} {
+		names := g.Get(key)
+		if names == nil {
+			continue
+		}
+		if names.Kind != strict.List {
+			g.Fail(names.Errorf("%q must be a list of metrics, found %s", key, names.Describe()))
+			continue
+		}
+		for _, name := range names.Items {
+			m := metricByName(name.Text)
+			switch {
+			case m == nil:
+				g.Fail(name.Errorf("objectives: %s", strict.Unknown("metric", name.Text, metricNames())))
+			case m.better.String() != key:
+				g.Fail(name.Errorf("objectives: %s is a metric to %s", m.name, m.better))
+			case slices.ContainsFunc(list, func(o Objective) bool { return o.Metric == m.name }):
+				g.Fail(name.Errorf("objectives: %s stands twice", m.name))
+			default:
+				list = append(list, Objective{m.name, m.better})
+			}
+		}
+	}
+	if err := g.Done(); err != nil {
+		f.Fail(err)
+		return nil
+	}
+	switch {
+	case !slices.ContainsFunc(list, func(o Objective) bool { return o.Metric == "accuracy" }):
+		f.Fail(n.Errorf("objectives: accuracy must be among those to maximize"))
+	case len(list) < 2:
+		f.Fail(n.Errorf("objectives: name at least one metric to minimize beside accuracy, such as macs"))
+	case len(list) > 3:
+		f.Fail(n.Errorf("objectives: at most three objectives are supported, found %d", len(list)))
+	}
+	return list
+}
+
+func constraints(f *strict.Fields, n *strict.Node) []Constraint {
+	var list []Constraint
+	if n.Kind != strict.Map {
+		f.Fail(n.Errorf("constraints must be a map of metrics and bounds, found %s", n.Describe()))
+		return nil
+	}
+	bound := func(v *strict.Node, m *metric) float64 {
+		if v.Kind != strict.Int && v.Kind != strict.Float && v.Kind != strict.String {
+			f.Fail(v.Errorf("the bound of %s must be %s, found %s", m.name, m.unit.allowed(), v.Describe()))
+			return 0
+		}
+		b, err := m.unit.parse(v.Text)
+		if err == nil && b < 0 {
+			err = errors.New("a bound cannot be negative")
+		}
+		if err != nil {
+			f.Fail(v.Errorf("the bound of %s: %v", m.name, err))
+		}
+		return b
+	}
+	for i, key := range n.Keys {
+		m := metricByName(key.Name)
+		if m == nil {
+			f.Fail(key.Errorf("constraints: %s", strict.Unknown("metric", key.Name, metricNames())))
+			continue
+		}
+		c := Constraint{Metric: m.name, Min: math.Inf(-1), Max: math.Inf(1), pos: n.Items[i].Pos}
+		v := n.Items[i]
+		switch {
+		case v.Kind == strict.Map:
+			g := v.Fields("the bounds of " + m.name)
+			if b := g.Get("min"); b != nil {
+				c.Min = bound(b, m)
+			}
+			if b := g.Get("max"); b != nil {
+				c.Max = bound(b, m)
+			}
+			f.Fail(g.Done())
+			if c.Min > c.Max {
+				f.Fail(v.Errorf("the bounds of %s: min is greater than max", m.name))
+			}
+		case m.better == pareto.Maximize:
+			c.Min = bound(v, m)
+		default:
+			c.Max = bound(v, m)
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+// costBounds returns the least and the greatest value of every additive metric
+// in a space.
+func costBounds(s *space.Space) map[string]space.Bounds {
+	var additive []*metric
+	for i := range metrics {
+		if metrics[i].additive {
+			additive = append(additive, &metrics[i])
+		}
+	}
+	list := s.Bounds(len(additive), func(g *arch.Graph, values []int64) {
+		c := Costs{Cost: cost.Of(g)}
+		for i, m := range additive {
+			values[i] = m.of(&c)
+		}
+	})
+	bounds := make(map[string]space.Bounds)
+	for i, m := range additive {
+		bounds[m.name] = list[i]
+	}
+	return bounds
+}
+
+// checkFeasible refuses a bound that no network of the space meets.
+func (c *Config) checkFeasible() error {
+	for _, k := range c.Constraints {
+		b, ok := c.bounds[k.Metric]
+		if !ok {
+			continue
+		}
+		m := metricByName(k.Metric)
+		if float64(b.Least) > k.Max {
+			return k.pos.Errorf("no network of the space has so few %s: the least is %s, the bound %s",
+				m.name, m.unit.format(float64(b.Least)), m.unit.format(k.Max))
+		}
+		if float64(b.Greatest) < k.Min {
+			return k.pos.Errorf("no network of the space has so many %s: the greatest is %s, the bound %s",
+				m.name, m.unit.format(float64(b.Greatest)), m.unit.format(k.Min))
+		}
+	}
+	return nil
+}

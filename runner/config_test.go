@@ -1,0 +1,147 @@
+package runner
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// good is a configuration that is fine; the tests below break it in one place.
+const good = `name: test
+space:
+  input: {resolution: [32, 64]}
+  stem: {width: 16, stride: 2}
+  stages:
+    - {block: [conv, inverted], width: [16, 32], depth: [1, 2], stride: 2, groups: [1, 2]}
+  head: {classes: 1000}
+objectives: {maximize: [accuracy], minimize: [macs]}
+constraints: {macs: 600M, params: {max: 7M}}
+accuracy: {predictor: imagenet}
+search: {algorithm: nsga2, population: 20, evaluations: 100, seed: 1}
+`
+
+func load(t *testing.T, text string) (*Config, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return LoadConfig(path)
+}
+
+func TestLoadConfig(t *testing.T) {
+	c, err := load(t, good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Name != "test" || c.Search.Evaluations != 100 || c.Search.Population != 20 || c.Search.Seed != 1 {
+		t.Errorf("read %+v", c)
+	}
+	if c.Accuracy.Deviations != 1 {
+		t.Errorf("Deviations = %v, want the default 1", c.Accuracy.Deviations)
+	}
+	if len(c.Constraints) != 2 || c.Constraints[0].Max != 600e6 || c.Constraints[1].Max != 7e6 {
+		t.Errorf("Constraints = %+v", c.Constraints)
+	}
+	if got := c.Space.Size().String(); got != "24" { // 2 resolutions x 2 widths x 2 depths x (2 groups + 1)
+		t.Errorf("Size = %s, want 24", got)
+	}
+}
+
+func TestBadConfigs(t *testing.T) {
+	for _, test := range []struct{ name, old, new, want string }{
+		{
+			"unknown key", "search: {algorithm", "search: {algoritm",
+			`c.yaml:11:10: search: unknown key "algoritm"; did you mean "algorithm"? (allowed: algorithm, evaluations, population, seed)`,
+		},
+		{
+			"unknown section", "constraints:", "constraint:",
+			`c.yaml:9:1: a run configuration: unknown key "constraint"; did you mean "constraints"? (allowed: accuracy, constraints, name, objectives, search, space)`,
+		},
+		{"misspelt block", "inverted", "invertd", `c.yaml:6:`},
+		{"misspelt algorithm", "nsga2", "nsga", `c.yaml:11:21: search: unknown algorithm "nsga"; did you mean "nsga2"? (allowed: nsga2, random)`},
+		{"wrong type", "evaluations: 100", "evaluations: many", `c.yaml:11:57: "evaluations" must be an integer, found the string "many"`},
+		{"out of range", "evaluations: 100", "evaluations: 0", `c.yaml:11:57: "evaluations" must be from 1 to 100000000, found 0`},
+		{"misspelt metric", "[macs]", "[mac]", `c.yaml:8:47: objectives: unknown metric "mac"; did you mean "macs"? (allowed: accuracy, activations, flops, macs, params, peak_memory, weight_bytes)`},
+		{"wrong direction", "minimize: [macs]", "minimize: [macs, accuracy]", `c.yaml:8:53: objectives: accuracy is a metric to maximize`},
+		{"twice", "minimize: [macs]", "minimize: [macs, macs]", `c.yaml:8:53: objectives: macs stands twice`},
+		{"one objective", "maximize: [accuracy], minimize: [macs]", "maximize: [accuracy]", `c.yaml:8:13: objectives: name at least one metric to minimize beside accuracy, such as macs`},
+		{"no accuracy", "maximize: [accuracy], minimize: [macs]", "minimize: [macs]", `c.yaml:8:13: objectives: accuracy must be among those to maximize`},
+		{"bad unit", "macs: 600M", "macs: 600MB", `c.yaml:9:21: the bound of macs: "600MB" is not a number with k, M, G or T, such as 600M`},
+		{"bound of a list", "macs: 600M", "macs: [1, 2]", `c.yaml:9:21: the bound of macs must be a number with k, M, G or T, such as 600M, found a list`},
+		{"impossible bound", "macs: 600M", "macs: 100k", `c.yaml:9:21: no network of the space has so few macs: the least is `},
+		{"empty choices", "width: [16, 32]", "width: []", `c.yaml:6:40: "width": the list of choices is empty`},
+		{"groups that cannot divide", "groups: [1, 2]", "groups: [3, 5]", ``},
+		{"no space", "\nspace:", "\nspaces:", `c.yaml:2:1: a run configuration: unknown key "spaces"; did you mean "space"?`},
+		{"a path as name", "name: test", "name: ../test", `c.yaml:1:7: "name" names a folder of the results, so it must be a plain word, found "../test"`},
+		{"no predictor", "{predictor: imagenet}", "{}", `c.yaml:10:11: accuracy has no "predictor"`},
+		{"negative deviations", "imagenet}", "imagenet, deviations: -1}", `c.yaml:10:45: "deviations" must be from 0 to 10, found -1`},
+		{"a bomb", "name: test", "name: &a [*a, *a]", `c.yaml:1:7: `},
+		{"two documents", "search:", "---\nsearch:", `c.yaml:11:1: a second document in one file`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if !strings.Contains(good, test.old) {
+				t.Fatalf("nothing to replace: %q", test.old)
+			}
+			_, err := load(t, strings.Replace(good, test.old, test.new, 1))
+			if test.name == "groups that cannot divide" { // the inverted block still fits
+				if err != nil {
+					t.Errorf("got error %v, want a space without the impossible networks", err)
+				}
+				return
+			}
+			if err == nil {
+				t.Fatal("no error")
+			}
+			got := err.Error()[strings.Index(err.Error(), "c.yaml"):]
+			if !strings.HasPrefix(got, test.want) {
+				t.Errorf("got  %s\nwant %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestQuantities(t *testing.T) {
+	for _, test := range []struct {
+		unit unit
+		text string
+		want float64 // -1 for an error
+	}{
+		{count, "600M", 600e6},
+		{count, "1.5G", 1.5e9},
+		{count, "250k", 250e3},
+		{count, "12", 12},
+		{count, "3e8", 3e8},
+		{count, "600 M", 600e6},
+		{count, "600MB", -1},
+		{count, "", -1},
+		{count, "M", -1},
+		{count, "1M2", -1},
+		{count, "nan", -1},
+		{size, "320kB", 320e3},
+		{size, "1MiB", 1 << 20},
+		{size, "1MB", 1e6},
+		{size, "512", 512},
+		{size, "1M", -1},
+		{share, "0.7", 0.7},
+		{share, "70%", 0.7},
+	} {
+		got, err := test.unit.parse(test.text)
+		if (err != nil) != (test.want == -1) || err == nil && (got-test.want)/test.want > 1e-12 {
+			t.Errorf("parse(%q) = %v, %v, want %v", test.text, got, err, test.want)
+		}
+	}
+	for _, test := range []struct {
+		unit unit
+		v    float64
+		want string
+	}{
+		{count, 600e6, "600M"}, {count, 999_600, "1M"}, {count, 12, "12"}, {count, 1_234_567, "1.23M"},
+		{size, 320e3, "320 kB"}, {share, 0.7341, "73.41 %"},
+	} {
+		if got := test.unit.format(test.v); got != test.want {
+			t.Errorf("format(%v) = %q, want %q", test.v, got, test.want)
+		}
+	}
+}

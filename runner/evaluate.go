@@ -1,0 +1,217 @@
+package runner
+
+import (
+	"context"
+	"math"
+	"sync"
+
+	"github.com/efficientnas/nas/arch"
+	"github.com/efficientnas/nas/cost"
+	"github.com/efficientnas/nas/pareto"
+	"github.com/efficientnas/nas/predictor"
+	"github.com/efficientnas/nas/search"
+	"github.com/efficientnas/nas/space"
+)
+
+// An evaluator turns genomes into objectives: genes, network, layers, costs and
+// features, accuracy. Networks beyond a bound are not predicted.
+type evaluator struct {
+	config    *Config
+	objective []*metric
+	bound     []*metric // parallel to config.Constraints
+	peak      bool      // some metric is the peak memory
+	predictor *predictor.Predictor
+
+	// predictions, by candidate ID, and the sample of explored networks that
+	// the picture shows. Each element is written by one goroutine.
+	predictions []predictor.Prediction
+	explored    []Explored
+	stride      int
+
+	scratch sync.Pool // of *scratch
+}
+
+// maxExplored is how many explored networks a study keeps for its picture.
+const maxExplored = 20_000
+
+// scratch is what one call of Evaluate works with.
+type scratch struct {
+	net   arch.Network
+	meter meter
+
+	// Of the networks within their bounds: the batch to predict, their places
+	// among the candidates, and what they cost.
+	batch *predictor.Batch
+	which []int
+	costs []Costs
+	block []string
+}
+
+func newEvaluator(c *Config, p *predictor.Predictor) (*evaluator, error) {
+	if _, err := p.Batch(c.Accuracy.Recipe); err != nil {
+		return nil, c.Accuracy.pos.Errorf("accuracy: %v", err)
+	}
+	e := &evaluator{
+		config:      c,
+		predictor:   p,
+		predictions: make([]predictor.Prediction, c.Search.Evaluations),
+		stride:      (c.Search.Evaluations + maxExplored - 1) / maxExplored,
+	}
+	e.explored = make([]Explored, (c.Search.Evaluations+e.stride-1)/e.stride)
+	for _, o := range c.Objectives {
+		e.objective = append(e.objective, metricByName(o.Metric))
+		e.peak = e.peak || o.Metric == "peak_memory"
+	}
+	for _, k := range c.Constraints {
+		e.bound = append(e.bound, metricByName(k.Metric))
+		e.peak = e.peak || k.Metric == "peak_memory"
+	}
+	e.scratch.New = func() any {
+		batch, _ := p.Batch(c.Accuracy.Recipe) // the recipe was checked above
+		return &scratch{batch: batch}
+	}
+	return e, nil
+}
+
+// Evaluate implements [search.Evaluator].
+func (e *evaluator) Evaluate(
+	ctx context.Context, batch []search.Candidate[space.Genome], out []search.Evaluation,
+) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s := e.scratch.Get().(*scratch)
+	defer e.scratch.Put(s)
+	s.which, s.costs, s.block = s.which[:0], s.costs[:0], s.block[:0]
+	for i := range batch {
+		e.config.Space.Network(batch[i].Genome, &s.net)
+		if err := s.net.Lower(&s.meter.graph); err != nil {
+			out[i] = search.Evaluation{Err: err}
+			continue
+		}
+		c := Costs{Cost: cost.Of(&s.meter.graph)}
+		if e.peak {
+			c.PeakMemory = s.meter.peak()
+		}
+		if v := e.violation(&c); v > 0 {
+			out[i] = search.Evaluation{Violation: v}
+			continue
+		}
+		s.batch.Add(&s.meter.graph)
+		s.which = append(s.which, i)
+		s.costs = append(s.costs, c)
+		s.block = append(s.block, dominantBlock(&s.net, &s.meter.graph))
+	}
+	if len(s.which) == 0 {
+		return nil
+	}
+	predictions := s.batch.Predict()
+	k := len(e.objective)
+	values := make([]float64, k*len(s.which)) // kept by the search
+	for j, i := range s.which {
+		p, id := predictions[j], batch[i].ID
+		objectives := values[j*k : (j+1)*k : (j+1)*k]
+		sober := p.Accuracy - e.config.Accuracy.Deviations*p.SD
+		for o, m := range e.objective {
+			if m.of == nil {
+				objectives[o] = sober
+			} else {
+				objectives[o] = float64(m.of(&s.costs[j]))
+			}
+		}
+		out[i] = search.Evaluation{Objectives: objectives, Violation: e.accuracyViolation(sober)}
+		e.predictions[id] = p
+		if id%e.stride == 0 {
+			e.explored[id/e.stride] = Explored{Costs: s.costs[j], Accuracy: p.Accuracy, Block: s.block[j]}
+		}
+	}
+	return nil
+}
+
+// violation returns by how much the costs exceed their bounds: the sum of the
+// excesses, each relative to its bound.
+func (e *evaluator) violation(c *Costs) float64 {
+	sum := 0.
+	for i, m := range e.bound {
+		if m.of != nil {
+			sum += excess(float64(m.of(c)), &e.config.Constraints[i])
+		}
+	}
+	return sum
+}
+
+func (e *evaluator) accuracyViolation(accuracy float64) float64 {
+	sum := 0.
+	for i, m := range e.bound {
+		if m.of == nil {
+			sum += excess(accuracy, &e.config.Constraints[i])
+		}
+	}
+	return sum
+}
+
+func excess(v float64, k *Constraint) float64 {
+	switch {
+	case v > k.Max:
+		return (v - k.Max) / max(k.Max, 1e-9)
+	case v < k.Min:
+		return (k.Min - v) / max(k.Min, 1e-9)
+	}
+	return 0
+}
+
+// dominantBlock returns the name of the block type that does most of the
+// network's MACs in its stages.
+func dominantBlock(n *arch.Network, g *arch.Graph) string {
+	var types [16]struct {
+		name string
+		macs int64
+	}
+	used := 0
+	for i := range g.Layers {
+		l := &g.Layers[i]
+		if l.Stage < 0 || l.Op != arch.OpConv {
+			continue
+		}
+		name := n.Stages[l.Stage].Block.Name()
+		t := 0
+		for t < used && types[t].name != name {
+			t++
+		}
+		if t == len(types) {
+			continue
+		}
+		used = max(used, t+1)
+		types[t].name = name
+		types[t].macs += cost.OfLayer(l).MACs
+	}
+	best := 0
+	for t := range used {
+		if types[t].macs > types[best].macs {
+			best = t
+		}
+	}
+	return types[best].name
+}
+
+// reference returns a point that every network worth having dominates: no
+// accuracy, and the bound of each cost; where there is none the greatest in the
+// space, or 4 GiB for the peak memory, whose greatest is not known.
+func (e *evaluator) reference() []float64 {
+	point := make([]float64, len(e.objective))
+	for o, m := range e.objective {
+		if m.better == pareto.Maximize {
+			continue
+		}
+		point[o] = math.MaxUint32
+		if b, ok := e.config.bounds[m.name]; ok {
+			point[o] = float64(b.Greatest)
+		}
+		for _, k := range e.config.Constraints {
+			if k.Metric == m.name && !math.IsInf(k.Max, 1) {
+				point[o] = k.Max
+			}
+		}
+	}
+	return point
+}

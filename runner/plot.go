@@ -1,0 +1,65 @@
+package runner
+
+import (
+	"fmt"
+
+	"github.com/efficientnas/nas/arch"
+	"github.com/efficientnas/nas/internal/strict"
+	"github.com/efficientnas/nas/pareto"
+	"github.com/efficientnas/nas/report"
+)
+
+// landmarks are the reference networks that the picture shows: of each family
+// the one that people know.
+var landmarks = []string{
+	"alexnet", "vgg16", "squeezenet", "resnet18", "resnet50", "resnext50_32x4d", "mobilenet", "mobilenet_v2",
+	"mobilenet_v3_large", "shufflenet", "shufflenet_v2", "mnasnet", "regnet_y_400mf", "efficientnet_b0",
+}
+
+// Plot returns the picture of the front: accuracy against a cost, the explored
+// networks behind it, and well-known networks with their published accuracies. An empty x means the first minimised objective; an empty title
+// the study's name.
+func (r *Results) Plot(x, title string) (*report.FrontPlot, error) {
+	if x == "" {
+		for _, name := range r.Run.Objectives {
+			if m := metricByName(name); m.better == pareto.Minimize {
+				x = name
+				break
+			}
+		}
+	}
+	m := metricByName(x)
+	if m == nil || m.of == nil {
+		return nil, fmt.Errorf("%s", strict.Unknown("cost", x, metricNames()[1:]))
+	}
+	if title == "" {
+		title = fmt.Sprintf("%s: %d networks on the front", r.Run.Name, len(r.Front))
+	}
+	p := &report.FrontPlot{Title: title, XLabel: m.title, YLabel: "Top-1 accuracy (%)", LogX: true, Explored: r.Run.Evaluations}
+	for _, b := range arch.Blocks() {
+		p.Groups = append(p.Groups, b.Name())
+	}
+	for i := range r.Front {
+		f := &r.Front[i]
+		p.Front = append(p.Front, report.Point{X: float64(m.of(&f.Costs)), Y: 100 * f.Accuracy, SD: 100 * f.AccuracySD})
+	}
+	for i := range r.Explored {
+		e := &r.Explored[i]
+		p.Candidates = append(p.Candidates, report.Candidate{X: float64(m.of(&e.Costs)), Y: 100 * e.Accuracy, Group: e.Block})
+	}
+	var costs meter
+	for _, name := range landmarks {
+		n, err := arch.Reference(name)
+		if err != nil {
+			return nil, err
+		}
+		c, err := costs.costs(n)
+		if err != nil {
+			return nil, err
+		}
+		if n.About.Top1 > 0 {
+			p.References = append(p.References, report.Reference{X: float64(m.of(&c)), Y: 100 * n.About.Top1, Name: name})
+		}
+	}
+	return p, nil
+}

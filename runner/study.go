@@ -1,0 +1,230 @@
+package runner
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/efficientnas/nas/arch"
+	"github.com/efficientnas/nas/cost"
+	"github.com/efficientnas/nas/pareto"
+	"github.com/efficientnas/nas/predictor"
+	"github.com/efficientnas/nas/search"
+	"github.com/efficientnas/nas/space"
+)
+
+// Options are what a run needs beyond its configuration. The zero value runs on
+// all cores and is silent.
+type Options struct {
+	Workers int            // evaluations at a time; 0 means one a core
+	Observe func(Progress) // called after every batch; may be nil
+}
+
+// Progress is how far a run has come.
+type Progress struct {
+	Evaluations int // networks evaluated so far
+	Total       int // networks to evaluate
+	Front       int // networks on the front
+	Hypervolume float64
+	Best        float64 // greatest accuracy on the front, a fraction of 1; 0 if it is empty
+	Seconds     float64 // since the search began
+}
+
+// Results are what a run found.
+type Results struct {
+	Run      RunInfo
+	Front    []Member   // sorted by the first minimised objective
+	History  []Progress // after every batch, in order
+	Explored []Explored // a sample of the networks within the bounds
+}
+
+// RunInfo says how results came about.
+type RunInfo struct {
+	Name        string   `json:"name"`
+	Objectives  []string `json:"objectives"` // metrics, in the order of the configuration
+	Algorithm   string   `json:"algorithm"`
+	Seed        uint64   `json:"seed"`
+	Evaluations int      `json:"evaluations"`
+	Infeasible  int      `json:"infeasible"` // of them, beyond a bound
+	Failed      int      `json:"failed"`     // of them, not built
+	Status      string   `json:"status"`     // why the search ended
+	SpaceSize   string   `json:"space_size"` // distinct networks in the space
+	Predictor   string   `json:"predictor"`
+	Recipe      string   `json:"recipe"`
+	Deviations  float64  `json:"deviations"`
+	Genes       []string `json:"genes"` // names, in the order of Member.Genes
+}
+
+// A Member is a network of the front.
+type Member struct {
+	ID         string // of the architecture: equal networks have equal IDs
+	Network    *arch.Network
+	Accuracy   float64 // mean, a fraction of 1
+	AccuracySD float64
+	Source     string // "predicted" or "measured"
+	Costs      Costs
+	Genes      []string // options in words; empty for inactive genes
+}
+
+// Explored is a network that was evaluated and is within the bounds.
+type Explored struct {
+	Costs    Costs
+	Accuracy float64
+	Block    string // the block type with most MACs
+}
+
+// Run searches. It ends when the evaluations are done, when the space is
+// exhausted or when ctx is done, which Results.Run.Status tells; an
+// interruption is no error. The same configuration gives the same results for
+// any number of workers.
+func Run(ctx context.Context, c *Config, o Options) (*Results, error) {
+	p, err := openPredictor(&c.Accuracy)
+	if err != nil {
+		return nil, err
+	}
+	e, err := newEvaluator(c, p)
+	if err != nil {
+		return nil, err
+	}
+	var directions []pareto.Direction
+	for _, objective := range c.Objectives {
+		directions = append(directions, objective.Direction)
+	}
+	method, err := newMethod(c, directions)
+	if err != nil {
+		return nil, err
+	}
+	r := &Results{}
+	begin := time.Now()
+	result, err := search.Run(ctx, method, e, search.Settings[space.Genome]{
+		Evaluations: c.Search.Evaluations,
+		Workers:     o.Workers,
+		Reference:   e.reference(),
+		Recorder: func(s search.Progress[space.Genome]) error {
+			now := Progress{
+				Evaluations: s.Evaluations,
+				Total:       c.Search.Evaluations,
+				Front:       s.FrontSize,
+				Hypervolume: s.Hypervolume,
+				Seconds:     time.Since(begin).Seconds(),
+			}
+			for _, member := range s.Front() {
+				now.Best = max(now.Best, e.predictions[member.ID].Accuracy)
+			}
+			r.History = append(r.History, now)
+			if o.Observe != nil {
+				o.Observe(now)
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	recipe := c.Accuracy.Recipe
+	if recipe == "" {
+		recipe = p.Recipe()
+	}
+	r.Run = RunInfo{
+		Name:        c.Name,
+		Algorithm:   c.Search.Algorithm,
+		Seed:        c.Search.Seed,
+		Evaluations: result.Evaluations,
+		Infeasible:  result.Infeasible,
+		Failed:      result.Failed,
+		Status:      result.Status.String(),
+		SpaceSize:   c.Space.Size().String(),
+		Predictor:   c.Accuracy.Predictor,
+		Recipe:      recipe,
+		Deviations:  c.Accuracy.Deviations,
+	}
+	for _, objective := range c.Objectives {
+		r.Run.Objectives = append(r.Run.Objectives, objective.Metric)
+	}
+	for _, gene := range c.Space.Genes() {
+		r.Run.Genes = append(r.Run.Genes, gene.Name)
+	}
+	for _, x := range e.explored {
+		if x.Block != "" {
+			r.Explored = append(r.Explored, x)
+		}
+	}
+	for _, outcome := range result.Front {
+		m, err := e.member(c, outcome)
+		if err != nil {
+			return nil, err
+		}
+		r.Front = append(r.Front, m)
+	}
+	if len(r.Front) == 0 && result.Status != search.Interrupted {
+		return nil, fmt.Errorf("none of %d networks met all constraints (%d were beyond a bound, %d could not be built); loosen a bound or search longer",
+			result.Evaluations, result.Infeasible, result.Failed)
+	}
+	return r, nil
+}
+
+func newMethod(c *Config, directions []pareto.Direction) (search.Method[space.Genome], error) {
+	if c.Search.Algorithm == "random" {
+		return search.NewRandom[space.Genome](c.Space, directions, c.Search.Seed)
+	}
+	return search.NewNSGA2[space.Genome](c.Space, directions, search.NSGA2Settings{
+		Seed: c.Search.Seed, Population: c.Search.Population,
+	})
+}
+
+func openPredictor(a *Accuracy) (*predictor.Predictor, error) {
+	p, err := predictor.Open(a.Predictor)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, a.pos.Errorf("accuracy: %q is neither the embedded predictor \"imagenet\" nor the file of a saved one", a.Predictor)
+	}
+	return p, err
+}
+
+// member makes a network of the front presentable.
+func (e *evaluator) member(c *Config, o search.Outcome[space.Genome]) (Member, error) {
+	n := new(arch.Network)
+	c.Space.Network(o.Genome, n)
+	n.Name = ""
+	text, err := json.Marshal(n)
+	if err != nil {
+		return Member{}, err
+	}
+	digest := sha256.Sum256(text)
+	m := Member{
+		ID:         hex.EncodeToString(digest[:4]),
+		Network:    n,
+		Accuracy:   e.predictions[o.ID].Accuracy,
+		AccuracySD: e.predictions[o.ID].SD,
+		Source:     "predicted",
+		Genes:      c.Space.Words(o.Genome),
+	}
+	n.Name = strings.Trim(c.Name+"-"+m.ID, "-")
+	m.Costs, err = new(meter).costs(n)
+	return m, err
+}
+
+// A meter finds costs. Used again and again, it does not allocate.
+type meter struct {
+	graph  arch.Graph
+	memory cost.Memory
+}
+
+// costs returns all costs of a network.
+func (m *meter) costs(n *arch.Network) (Costs, error) {
+	if err := n.Lower(&m.graph); err != nil {
+		return Costs{}, err
+	}
+	return Costs{Cost: cost.Of(&m.graph), PeakMemory: m.peak()}, nil
+}
+
+// peak returns the peak memory of the network lowered last.
+func (m *meter) peak() int64 {
+	elements, _ := m.memory.Peak(&m.graph, cost.FuseElementwise)
+	return activationBytes * elements
+}

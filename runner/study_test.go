@@ -1,0 +1,246 @@
+package runner
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/efficientnas/nas/arch"
+)
+
+const study = `name: test
+space:
+  input: {resolution: [64, 96]}
+  stem: {width: 16, stride: 2}
+  stages:
+    - {block: [separable, inverted, fire], width: [16, 24, 32], depth: [1, 2], stride: 2, expansion: [2, 4]}
+    - {block: [separable, inverted, shuffle], width: [48, 64, 96], depth: [1, 2], stride: 2, groups: [2, 4]}
+  head: {classes: 1000}
+objectives: {maximize: [accuracy], minimize: [macs]}
+constraints: {macs: 20M, peak_memory: 400kB}
+accuracy: {predictor: imagenet}
+search: {population: 20, evaluations: 400, seed: 3}
+`
+
+func runStudy(t *testing.T, text string, o Options) (*Config, *Results) {
+	t.Helper()
+	c, err := load(t, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Run(t.Context(), c, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, r
+}
+
+func frontOf(t *testing.T, r *Results) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := r.WriteFrontCSV(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestRunIsTheSameForAnyNumberOfWorkers(t *testing.T) {
+	_, one := runStudy(t, study, Options{Workers: 1})
+	_, five := runStudy(t, study, Options{Workers: 5})
+	if diff := cmp.Diff(frontOf(t, one), frontOf(t, five)); diff != "" {
+		t.Errorf("the fronts of 1 and 5 workers differ:\n%s", diff)
+	}
+	if diff := cmp.Diff(one.Explored, five.Explored); diff != "" {
+		t.Errorf("the explored networks of 1 and 5 workers differ:\n%s", diff)
+	}
+	for i := range one.History {
+		one.History[i].Seconds, five.History[i].Seconds = 0, 0
+	}
+	if diff := cmp.Diff(one.History, five.History); diff != "" {
+		t.Errorf("the histories of 1 and 5 workers differ:\n%s", diff)
+	}
+	_, other := runStudy(t, strings.Replace(study, "seed: 3", "seed: 4", 1), Options{})
+	if cmp.Equal(one.Explored, other.Explored) {
+		t.Error("another seed explored the same networks")
+	}
+}
+
+func TestFrontKeepsWhatTheConfigurationAsks(t *testing.T) {
+	c, r := runStudy(t, study, Options{})
+	if len(r.Front) < 5 {
+		t.Fatalf("only %d networks on the front", len(r.Front))
+	}
+	for i, m := range r.Front {
+		if m.Costs.MACs > 20e6 || m.Costs.PeakMemory > 400e3 {
+			t.Errorf("%s is beyond a bound: %+v", m.ID, m.Costs)
+		}
+		if want, err := new(meter).costs(m.Network); err != nil || m.Costs != want {
+			t.Errorf("%s: costs %+v, want %+v, %v", m.ID, m.Costs, want, err)
+		}
+		if _, err := c.Space.Genome(m.Network); err != nil {
+			t.Errorf("%s: %v", m.ID, err)
+		}
+		if m.AccuracySD <= 0 || m.Accuracy <= 0 || m.Accuracy >= 1 {
+			t.Errorf("%s: accuracy %v ± %v", m.ID, m.Accuracy, m.AccuracySD)
+		}
+		if i > 0 {
+			before := r.Front[i-1]
+			bound, lower := m.Accuracy-m.AccuracySD, before.Accuracy-before.AccuracySD
+			if m.Costs.MACs <= before.Costs.MACs || bound <= lower {
+				t.Errorf("%s does not follow %s on a front of lower confidence bounds", m.ID, before.ID)
+			}
+		}
+	}
+	if r.Run.Infeasible == 0 {
+		t.Error("no network was beyond a bound, so the bounds were not tested")
+	}
+	if r.Run.Evaluations != 400 {
+		t.Errorf("%d evaluations, want 400", r.Run.Evaluations)
+	}
+}
+
+func TestThreeObjectives(t *testing.T) {
+	_, r := runStudy(t, strings.Replace(study, "[macs]}", "[params, weight_bytes]}", 1), Options{})
+	var params []int64
+	for _, m := range r.Front {
+		params = append(params, m.Costs.Params)
+	}
+	if !slices.IsSorted(params) {
+		t.Error("the front is not sorted by the first minimised objective")
+	}
+}
+
+func TestInterruption(t *testing.T) {
+	c, err := load(t, strings.Replace(study, "evaluations: 400", "evaluations: 100000", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r, err := Run(ctx, c, Options{Observe: func(p Progress) {
+		if p.Evaluations >= 60 {
+			cancel()
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Run.Status != "interrupted" || r.Run.Evaluations < 60 || r.Run.Evaluations == 100000 || len(r.Front) == 0 {
+		t.Errorf("status %q after %d evaluations with %d networks", r.Run.Status, r.Run.Evaluations, len(r.Front))
+	}
+}
+
+func TestResultsAreReadBackAsWritten(t *testing.T) {
+	c, r := runStudy(t, study, Options{})
+	dir := filepath.Join(t.TempDir(), "out")
+	f, err := NewFolder(dir, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Write(c, r); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadResults(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(frontOf(t, r), frontOf(t, got)); diff != "" {
+		t.Errorf("front:\n%s", diff)
+	}
+	if diff := cmp.Diff(r.Run, got.Run); diff != "" {
+		t.Errorf("run:\n%s", diff)
+	}
+	if len(got.Explored) != len(r.Explored) {
+		t.Errorf("%d explored networks, want %d", len(got.Explored), len(r.Explored))
+	}
+	for _, m := range r.Front {
+		n, err := arch.Read(filepath.Join(dir, "architectures", m.ID+".yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, err := new(meter).costs(n); err != nil || c != m.Costs {
+			t.Errorf("architectures/%s.yaml costs %+v, want %+v, %v", m.ID, c, m.Costs, err)
+		}
+	}
+	if _, err := OpenNetwork(dir + "#" + r.Front[0].ID); err != nil {
+		t.Error(err)
+	}
+	if _, err := OpenNetwork(dir + "#nothing"); err == nil {
+		t.Error("opened a network that is not there")
+	}
+}
+
+func TestFolder(t *testing.T) {
+	parent := t.TempDir()
+	in := func(name string) string { return filepath.Join(parent, name) }
+	if err := os.WriteFile(in("file"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(in("foreign/sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(in("empty"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	first, err := NewFolder(in("claimed"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewFolder(in("claimed"), true); !errors.Is(err, ErrInUse) {
+		t.Errorf("a folder that is being written: got %v", err)
+	}
+	first.Discard()
+	again, err := NewFolder(in("claimed"), false)
+	if err != nil {
+		t.Errorf("a folder that was given up: got %v", err)
+	}
+	again.Discard()
+	if _, err := NewFolder(in("foreign"), false); !errors.Is(err, ErrInUse) {
+		t.Errorf("a folder of somebody else: got %v", err)
+	}
+	if _, err := NewFolder(in("file/x"), false); err == nil || errors.Is(err, ErrInUse) {
+		t.Errorf("below a file: got %v", err)
+	}
+
+	c, r := runStudy(t, study, Options{})
+	f, err := NewFolder(in("empty"), false)
+	if err != nil {
+		t.Fatalf("an empty folder: got %v", err)
+	}
+	if err := f.Write(c, r); err != nil {
+		t.Fatal(err)
+	}
+
+	// What cannot be written leaves nothing.
+	f, err = NewFolder(in("broken"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Front[0].Costs.MACs = 0 // not on a logarithmic axis
+	if err := f.Write(c, r); err == nil {
+		t.Fatal("wrote a front that cannot be drawn")
+	}
+	for _, name := range []string{"broken", "broken.partial"} {
+		if _, err := os.Stat(in(name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is left: %v", name, err)
+		}
+	}
+}
+
+func BenchmarkCandidate(b *testing.B) {
+	// Decode, lower, cost, features and prediction of one candidate of the
+	// mobile space, in batches of 64 on one core.
+	c, err := LoadConfig("../configs/mobile.yaml")
+	if err != nil {
+		b.Fatal(err)
+	}
+	benchmarkEvaluate(b, c)
+}
