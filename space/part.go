@@ -26,7 +26,7 @@ type state struct {
 
 // A branch is what can follow from a state.
 type branch struct {
-	paths  tally    // networks from here to the output
+	paths  *tally   // networks from here to the output
 	silent *big.Int // those of them that do not read the network's activation
 	keep   map[arch.Shape]float64
 	// keep is, by the part's output shape, the number of paths behind it,
@@ -36,37 +36,51 @@ type branch struct {
 // A tally sums up a set of ways to build something: how many there are, and for
 // each measured quantity the least and the greatest of any of them.
 type tally struct {
-	n      *big.Int
+	n      big.Int
 	bounds []Bounds
 }
 
 // Bounds are the least and the greatest value of a quantity in a space.
 type Bounds struct{ Least, Greatest int64 }
 
-// or returns the tally of the ways of t and of u.
-func (t tally) or(u tally) tally {
-	if t.n == nil {
-		return u
+// add adds to t the ways of u, each followed by one of v.
+func (t *tally) add(u, v *tally) {
+	first := t.n.Sign() == 0
+	switch {
+	case u.n.IsInt64() && u.n.Int64() == 1: // the most frequent by far
+		t.n.Add(&t.n, &v.n)
+	case v.n.IsInt64() && v.n.Int64() == 1:
+		t.n.Add(&t.n, &u.n)
+	default:
+		var product big.Int
+		t.n.Add(&t.n, product.Mul(&u.n, &v.n))
 	}
-	sum := tally{n: new(big.Int).Add(t.n, u.n), bounds: slices.Clone(t.bounds)}
-	for i, b := range u.bounds {
-		sum.bounds[i].Least = min(sum.bounds[i].Least, b.Least)
-		sum.bounds[i].Greatest = max(sum.bounds[i].Greatest, b.Greatest)
+	if first {
+		t.bounds = make([]Bounds, len(u.bounds))
 	}
-	return sum
+	for i := range t.bounds {
+		least, greatest := u.bounds[i].Least+v.bounds[i].Least, u.bounds[i].Greatest+v.bounds[i].Greatest
+		if first {
+			t.bounds[i] = Bounds{least, greatest}
+			continue
+		}
+		t.bounds[i] = Bounds{min(t.bounds[i].Least, least), max(t.bounds[i].Greatest, greatest)}
+	}
 }
 
-// then returns the tally of each way of t followed by each of u.
-func (t tally) then(u tally) tally {
-	product := tally{n: new(big.Int).Mul(t.n, u.n), bounds: slices.Clone(t.bounds)}
-	for i, b := range u.bounds {
-		product.bounds[i].Least += b.Least
-		product.bounds[i].Greatest += b.Greatest
-	}
-	return product
-}
+func (t *tally) equal(u *tally) bool { return t.n.Cmp(&u.n) == 0 && slices.Equal(t.bounds, u.bounds) }
 
-func (t tally) equal(u tally) bool { return t.n.Cmp(u.n) == 0 && slices.Equal(t.bounds, u.bounds) }
+// tallies are tallies by what the ways lead to.
+type tallies[K comparable] map[K]*tally
+
+func (m tallies[K]) add(k K, u, v *tally) {
+	t := m[k]
+	if t == nil {
+		t = new(tally)
+		m[k] = t
+	}
+	t.add(u, v)
+}
 
 // count finds all states that can be reached and counts the paths.
 func (s *Space) count() error {
@@ -97,12 +111,12 @@ func (s *Space) count() error {
 		if b == nil {
 			return
 		}
-		n := new(big.Int).Set(b.paths.n)
+		n := new(big.Int).Set(&b.paths.n)
 		if inherited >= 0 && c.genes[inherited] != 0 {
 			n.Sub(n, b.silent)
 		}
 		s.size.Add(s.size, n)
-		all, _ := new(big.Float).SetInt(b.paths.n).Float64()
+		all, _ := new(big.Float).SetInt(&b.paths.n).Float64()
 		if k := len(s.weights); k > 0 {
 			all += s.weights[k-1]
 		}
@@ -127,7 +141,7 @@ func (s *Space) Bounds(n int, measure func(g *arch.Graph, values []int64)) []Bou
 	c.product(s.global(), func() {
 		s.plan.Build(c.genes, &c.net)
 		if b := c.branch(0, input(&c.net)); b != nil {
-			all = all.or(b.paths)
+			all.add(b.paths, c.nothing())
 		}
 	})
 	return all.bounds
@@ -253,6 +267,7 @@ type counter struct {
 
 	measure    func(g *arch.Graph, values []int64) // may be nil
 	quantities []int64
+	last       tally
 
 	failed *arch.BuildError // of the furthest part that nothing fits
 	at     int
@@ -264,15 +279,25 @@ func (s *Space) counter() *counter {
 	}
 }
 
-// one is the tally of the layers lowered last.
-func (c *counter) one() tally {
-	t := tally{n: big.NewInt(1)}
+// one returns the tally of the layers lowered last. It is valid until the next
+// call.
+func (c *counter) one() *tally {
+	t := &c.last
+	t.n.SetInt64(1)
+	t.bounds = t.bounds[:0]
 	if c.measure != nil {
 		c.measure(&c.graph, c.quantities)
 		for _, v := range c.quantities {
 			t.bounds = append(t.bounds, Bounds{v, v})
 		}
 	}
+	return t
+}
+
+// nothing returns the tally of one way that costs nothing.
+func (c *counter) nothing() *tally {
+	t := &tally{bounds: make([]Bounds, len(c.quantities))}
+	t.n.SetInt64(1)
 	return t
 }
 
@@ -310,30 +335,33 @@ func (c *counter) branch(i int, in arch.Shape) *branch {
 	if b, ok := c.branches[key]; ok {
 		return b
 	}
-	b := &branch{silent: new(big.Int), keep: make(map[arch.Shape]float64)}
+	b := &branch{paths: new(tally), silent: new(big.Int), keep: make(map[arch.Shape]float64)}
+	nothing := c.nothing()
 	behind := make(map[arch.Shape]*big.Int)
 	greatest := new(big.Int)
 	all := c.ways(i, in)
 	for _, out := range slices.SortedFunc(maps.Keys(all), outcome.compare) {
-		paths, count, silent := all[out], big.NewInt(1), big.NewInt(1)
+		rest, silent := nothing, big.NewInt(1)
 		if i+1 < len(s.parts) {
 			next := c.branch(i+1, out.shape)
 			if next == nil {
 				continue
 			}
-			paths, count, silent = paths.then(next.paths), next.paths.n, next.silent
+			rest, silent = next.paths, next.silent
 		}
+		count := &rest.n
 		behind[out.shape] = count
 		if count.Cmp(greatest) > 0 {
 			greatest = count
 		}
-		b.paths = b.paths.or(paths)
+		b.paths.add(all[out], rest)
 		if !out.activation {
-			b.silent.Add(b.silent, new(big.Int).Mul(all[out].n, silent))
+			b.silent.Add(b.silent, new(big.Int).Mul(&all[out].n, silent))
 		}
 	}
-	if b.paths.n == nil {
-		b = nil
+	if b.paths.n.Sign() == 0 {
+		c.branches[key] = nil
+		return nil
 	}
 	for shape, count := range behind {
 		b.keep[shape], _ = new(big.Rat).SetFrac(count, greatest).Float64()
@@ -361,11 +389,12 @@ func (o outcome) compare(p outcome) int {
 }
 
 // ways tallies the distinct ways to build part i on an input, by their outcome.
-func (c *counter) ways(i int, in arch.Shape) map[outcome]tally {
+func (c *counter) ways(i int, in arch.Shape) tallies[outcome] {
 	s := c.space
 	part := s.parts[i]
-	ways := make(map[outcome]tally)
-	add := func(out outcome, t tally) { ways[out] = ways[out].or(t) }
+	ways := make(tallies[outcome])
+	nothing := c.nothing()
+	add := func(out outcome, t *tally) { ways.add(out, t, nothing) }
 	active := make([]bool, len(c.genes))
 	inherited := s.activationSlot()
 
@@ -425,7 +454,7 @@ func (c *counter) ways(i int, in arch.Shape) map[outcome]tally {
 			if depths[deepest] > 0 {
 				clear(active)
 				s.plan.MarkStage(c.genes, part, active)
-				c.blocks(i, depths, in, shared, own, active, func(out arch.Shape, t tally) {
+				c.blocks(i, depths, in, shared, own, active, func(out arch.Shape, t *tally) {
 					add(outcome{out, inherited >= 0 && active[inherited]}, t)
 				})
 			}
@@ -445,7 +474,7 @@ func (c *counter) ways(i int, in arch.Shape) map[outcome]tally {
 // in genes. A shared parameter other than the first option counts only if some
 // block reads it.
 func (c *counter) blocks(
-	i int, depths []int, in arch.Shape, shared []int, own map[int][]int, active []bool, add func(arch.Shape, tally),
+	i int, depths []int, in arch.Shape, shared []int, own map[int][]int, active []bool, add func(arch.Shape, *tally),
 ) {
 	s := c.space
 	part := s.parts[i]
@@ -461,14 +490,14 @@ func (c *counter) blocks(
 		shape arch.Shape
 		read  uint64
 	}
-	now := map[position]tally{{in, 0}: {n: big.NewInt(1), bounds: make([]Bounds, len(c.quantities))}}
+	now := tallies[position]{{in, 0}: c.nothing()}
 	marked := make([]bool, len(c.genes))
 	s.plan.BuildPart(c.genes, part, &c.net)
 	steady := false // further blocks change nothing
 	for b := range slices.Max(depths) {
 		next := now
 		if !steady {
-			next = make(map[position]tally, len(now))
+			next = make(tallies[position], len(now))
 		}
 		for at, before := range now {
 			if steady {
@@ -493,10 +522,10 @@ func (c *counter) blocks(
 						to.read |= 1 << k
 					}
 				}
-				next[to] = next[to].or(before.then(c.one()))
+				next.add(to, before, c.one())
 			})
 		}
-		steady = b > 0 && len(own) == 0 && maps.EqualFunc(now, next, tally.equal)
+		steady = b > 0 && len(own) == 0 && maps.EqualFunc(now, next, (*tally).equal)
 		now = next
 		if !slices.Contains(depths, b+1) {
 			continue

@@ -6,8 +6,10 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"log"
 	"math/rand/v2"
+	"os"
 
 	"github.com/efficientnas/nas/arch"
 	"github.com/efficientnas/nas/cost"
@@ -55,25 +57,32 @@ stages:
 head: {classes: 10}
 `
 
-func main() {
+func run(w io.Writer) error {
 	if err := arch.Register(ghost{}); err != nil {
-		log.Fatal(err)
+		return err
 	}
 	s, err := space.Parse("ghosts.yaml", []byte(file))
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
-	fmt.Println("networks:", s.Size())
+	fmt.Fprintln(w, "networks:", s.Size())
 
 	genome, err := s.Sample(rand.New(rand.NewPCG(7, 7)))
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	var n arch.Network
 	s.Network(genome, &n)
 	c, err := cost.OfNetwork(&n)
 	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s%d MACs, %d parameters\n", n.YAML(), c.MACs, c.Params)
+	return err
+}
+
+func main() {
+	if err := run(os.Stdout); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("%s%d MACs, %d parameters\n", n.YAML(), c.MACs, c.Params)
 }

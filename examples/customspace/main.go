@@ -5,7 +5,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log"
+	"os"
 
 	"github.com/efficientnas/nas/arch"
 	"github.com/efficientnas/nas/cost"
@@ -44,7 +46,7 @@ func template() *arch.Template {
 	return t
 }
 
-func run() error {
+func run(w io.Writer) error {
 	s, err := space.New(template())
 	if err != nil {
 		return err
@@ -88,14 +90,14 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s networks, %d looked at\n", s.Size(), result.Evaluations)
+	fmt.Fprintf(w, "%s networks, %d looked at\n", s.Size(), result.Evaluations)
 	first, last := result.Front[0], result.Front[len(result.Front)-1]
-	fmt.Printf("on the front from %.1fM to %.1fM parameters\n", first.Objectives[1]/1e6, last.Objectives[1]/1e6)
+	fmt.Fprintf(w, "on the front from %.1fM to %.1fM parameters\n", first.Objectives[1]/1e6, last.Objectives[1]/1e6)
 	return nil
 }
 
 func main() {
-	if err := run(); err != nil {
+	if err := run(os.Stdout); err != nil {
 		log.Fatal(err)
 	}
 }
