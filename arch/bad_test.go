@@ -32,7 +32,7 @@ func TestParseRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	const (
-		blocks = "(allowed: basic, bottleneck, conv, example_mixed, fire, grouped, inverted, separable, shuffle, shuffle_v2, test_liar)"
+		blocks = "(allowed: basic, bottleneck, conv, example_mixed, fire, grouped, identity, inverted, separable, shuffle, shuffle_v2, test_liar)"
 		params = "(allowed: activation, always_expand, block, depth, divisor, expansion, hidden, kernel, per_block, pool, se, se_of, stride, width)"
 	)
 	for _, test := range []struct{ name, data, want string }{
@@ -81,7 +81,7 @@ func TestParseRefuses(t *testing.T) {
 		{"misspelt norm", file + "norm: bacth\n", `f.yaml:8:7: norm: unknown norm "bacth"; did you mean "batch"? (allowed: batch, none)`},
 		{"misspelt classifier", with(7, "head: {classes: 10, classifier: cnov}"), `f.yaml:7:33: head.classifier: unknown classifier "cnov"; did you mean "conv"? (allowed: conv, linear)`},
 		{"a number as a block", with(5, "  - {block: 3, width: 24}"),
-			"f.yaml:5:13: stages.0.block: must be one of conv, basic, bottleneck, grouped, fire, separable, inverted, shuffle, shuffle_v2, test_liar, example_mixed, found 3"},
+			"f.yaml:5:13: stages.0.block: must be one of conv, basic, bottleneck, grouped, fire, separable, inverted, shuffle, shuffle_v2, identity, test_liar, example_mixed, found 3"},
 		{"a string as a width", with(6, "  - {block: basic, width: wide}"), `f.yaml:6:27: stages.1.width: must be an integer, found the string "wide"`},
 		{"a quoted number", with(6, `  - {block: basic, width: "32"}`), `f.yaml:6:27: stages.1.width: must be an integer, found the string "32"`},
 		{"a fraction as a width", with(6, "  - {block: basic, width: 32.5}"), "f.yaml:6:27: stages.1.width: must be an integer, found 32.5"},
@@ -145,13 +145,25 @@ func TestParseRefuses(t *testing.T) {
 			`f.yaml:5:79: stages.0.per_block: unknown parameter of this stage "expantion"; did you mean "expansion"? (allowed: expansion, kernel)`},
 		{"per_block that is no list", with(5, "  - {block: inverted, width: 24, per_block: kernel}"), `f.yaml:5:45: "per_block" must be a list of parameter names, found the string "kernel"`},
 		{"per_block of a number", with(5, "  - {block: inverted, width: 24, per_block: [3]}"), `f.yaml:5:46: "per_block" must list parameter names, found 3`},
+		{"variants", with(6, "  - {block: [basic, {block: basic, kernel: 5}], width: 32}"), "f.yaml:6:13: stages.1.block has 2 choices, so this is a space, not one network"},
+		{"a misspelt variant", with(6, "  - {block: [basic, {block: basik, kernel: 5}], width: 32}"), `f.yaml:6:29: stages.1.block: unknown block "basik"; did you mean "basic"? ` + blocks},
+		{"a misspelt parameter of a variant", with(6, "  - {block: [basic, {block: basic, kernl: 5}], width: 32}"),
+			`f.yaml:6:36: stages.1.block: unknown parameter of basic "kernl"; did you mean "kernel"? (allowed: kernel)`},
+		{"a wrong parameter of a variant", with(6, "  - {block: [basic, {block: basic, kernel: 4}], width: 32}"), "f.yaml:6:44: stages.1.kernel: must be odd, found 4"},
+		{"a variant with choices", with(6, "  - {block: [basic, {block: basic, kernel: [3, 5]}], width: 32}"), `f.yaml:6:44: "kernel" of a block type must be a single value, found a list`},
+		{"a variant twice", with(6, "  - {block: [{block: basic, kernel: 5}, {block: basic, kernel: 5.0}], width: 32}"),
+			"f.yaml:6:49: stages.1.block: basic kernel=5 stands twice in the list of choices"},
+		{"a variant without a block", with(6, "  - {block: [basic, {kernel: 5}], width: 32}"), `f.yaml:6:21: a block type has no "block"`},
+		{"a number among variants", with(6, "  - {block: [{block: basic, kernel: 5}, 3], width: 32}"), `f.yaml:6:41: "block" must list block types, found 3`},
+		{"a parameter of which all variants have their own", with(6, "  - {block: [{block: basic, kernel: 5}, identity], width: 32, kernel: 3}"),
+			"f.yaml:6:63: stages.1.kernel: every block type of this stage that has it has a value of its own"},
 
 		// What fits each for itself but not together.
 		{"groups that do not divide", with(6, "  - {block: conv, width: 32, groups: 5}"), "f.yaml:6:5: stages.1.0: 5 groups do not divide 24 input and 32 output channels"},
 		{"shuffle groups", with(6, "  - {block: shuffle, width: 32, groups: 3}"), "f.yaml:6:5: stages.1.0: expand: 3 groups do not divide 9 input and 32 output channels"},
 		{"shuffle that does not widen", with(6, "  - {block: shuffle, width: 24, stride: 2}"),
 			"f.yaml:6:5: stages.1.0: expand: a shuffle block with a stride keeps its 24 input channels, so its width must be more, found 24"},
-		{"odd fire", with(6, "  - {block: fire, width: 33}"), "f.yaml:6:5: stages.1.0: expand: a fire module's width must be even, found 33"},
+		{"fire of one channel", with(6, "  - {block: fire, width: 1}"), "f.yaml:6:5: stages.1.0: expand: a fire module's width must be at least 2, found 1"},
 		{"odd shuffle_v2", with(6, "  - {block: shuffle_v2, width: 33}"), "f.yaml:6:5: stages.1.0: a shuffle_v2 block's width must be even, found 33"},
 		{"resolution too small", with(2, "input: {resolution: 2}"), "f.yaml:5:5: stages.0.0: a map of 1 pixel cannot be downsampled: the resolution is too small for the strides"},
 		{"kernel too large", with(3, "stem: {width: 16, kernel: 31, padding: 0, stride: 2}"), "f.yaml:5:5: stages.0.0: a map of 1 pixel cannot be downsampled: the resolution is too small for the strides"},

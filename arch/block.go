@@ -152,7 +152,7 @@ var registry = struct {
 
 func init() {
 	for _, b := range []Block{
-		conv{}, basic{}, bottleneck{}, grouped{}, fire{}, separable{}, inverted{}, shuffle{}, shuffleV2{},
+		conv{}, basic{}, bottleneck{}, grouped{}, fire{}, separable{}, inverted{}, shuffle{}, shuffleV2{}, identity{},
 	} {
 		if err := Register(b); err != nil {
 			panic(err) // a mistake in this package, found by its first test

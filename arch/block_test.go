@@ -168,3 +168,75 @@ func TestRoundTo(t *testing.T) {
 		}
 	}
 }
+
+// layersOf returns the first stage's layers of a small network with it, as
+// name and output.
+func layersOf(t *testing.T, stage string) string {
+	t.Helper()
+	n, err := arch.Parse("f", []byte("input: {resolution: 8}\nstem: {width: 12}\nstages:\n  - "+stage+"\nhead: {classes: 2}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	layers, failed := lower(n)
+	if failed != "" {
+		t.Fatal(failed)
+	}
+	var words []string
+	for i := range layers {
+		if l := &layers[i]; l.Stage == 0 {
+			words = append(words, strings.TrimPrefix(l.Name(), "stages.0.")+" "+l.Out.String())
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+func TestLayersOfBlocks(t *testing.T) {
+	for _, test := range []struct{ stage, want string }{
+		{"{block: identity, width: 12, depth: 3}", ""},
+		{"{block: identity, width: 16, depth: 2}", "0.shortcut.conv 16x8x8, 0.shortcut.bn 16x8x8"},
+		{"{block: identity, width: 12, stride: 2}", "0.shortcut.conv 12x4x4, 0.shortcut.bn 12x4x4"},
+		// One group leaves nothing to shuffle.
+		{"{block: shuffle, width: 12, groups: 1}", "0.reduce.conv 3x8x8, 0.reduce.bn 3x8x8, 0.reduce.relu 3x8x8, " +
+			"0.depthwise.conv 3x8x8, 0.depthwise.bn 3x8x8, 0.expand.conv 12x8x8, 0.expand.bn 12x8x8, 0.add.add 12x8x8, 0.out.relu 12x8x8"},
+	} {
+		if got := layersOf(t, test.stage); got != test.want {
+			t.Errorf("%s:\ngot  %s\nwant %s", test.stage, got, test.want)
+		}
+	}
+}
+
+func TestFireShares(t *testing.T) {
+	for _, test := range []struct {
+		width, pct string
+		one, three string
+	}{
+		{"64", "", "32", "32"}, {"64", ", pct_3x3: 0.625", "24", "40"}, {"64", ", pct_3x3: 0.01", "63", "1"}, {"64", ", pct_3x3: 0.99", "1", "63"},
+		{"33", "", "17", "16"}, {"2", ", pct_3x3: 0.99", "1", "1"}, {"3", ", pct_3x3: 0.01", "2", "1"},
+	} {
+		stage := "{block: fire, activation: identity, width: " + test.width + test.pct + "}"
+		got := layersOf(t, stage)
+		for _, want := range []string{"expand1.conv " + test.one + "x8x8", "expand3.conv " + test.three + "x8x8", "expand.concat " + test.width + "x8x8"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: %s, want %s", stage, got, want)
+			}
+		}
+	}
+}
+
+// Hidden channels by a ratio are the nearest multiple of the groups, the lower
+// of two.
+func TestHiddenChannels(t *testing.T) {
+	for _, test := range []struct{ stage, want string }{
+		{"{block: bottleneck, width: 50}", "reduce.conv 12x"},
+		{"{block: bottleneck, width: 52}", "reduce.conv 13x"},
+		{"{block: bottleneck, width: 1}", "reduce.conv 1x"},
+		{"{block: shuffle, width: 100, groups: 2}", "reduce.conv 24x"},
+		{"{block: shuffle, width: 108, groups: 2}", "reduce.conv 26x"},
+		{"{block: grouped, width: 24, groups: 8, ratio: 1}", "reduce.conv 24x"},
+		{"{block: bottleneck, width: 50, hidden: 13}", "reduce.conv 13x"},
+	} {
+		if got := layersOf(t, test.stage); !strings.Contains(got, test.want) {
+			t.Errorf("%s: %s, want %s", test.stage, got, test.want)
+		}
+	}
+}

@@ -41,12 +41,13 @@ func hidden() Param {
 }
 
 // hiddenWidth returns the hidden channels that the parameters ask for: the
-// given number, or the share of the width rounded to a multiple of divisor.
+// given number, or the share of the width rounded to a multiple of divisor, the
+// lower of two that are as near.
 func hiddenWidth(hidden int, share float64, divisor int) int {
 	if hidden > 0 {
 		return hidden
 	}
-	return max(1, int(math.Round(share/float64(divisor)))) * divisor
+	return max(1, int(math.Ceil(share/float64(divisor)-0.5))) * divisor
 }
 
 func (bottleneck) Lower(g *Graph, x Tensor, u *Unit) Tensor {

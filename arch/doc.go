@@ -41,12 +41,17 @@
 //	width: {from: 16, to: 64, step: 8}   # one of a range, both ends included
 //	kernel: {blocks: [3, [3, 5]]}        # for each block of the stage its own
 //	per_block: [kernel, expansion]       # these are chosen for every block alone
+//	block: [conv, inverted]              # one of these types
+//	block: [identity, {block: inverted, expansion: 6, kernel: 5}]
 //
-// Such a file is a [Template]; so is one written in Go, with [OneOf], [Range]
-// and [EachBlock]. [Template.Compile] checks it and returns a [Plan] whose
-// slots are the open values: [Plan.Build] makes the network of one option for
-// each slot, [Plan.Genes] is its inverse, and [Plan.Active] tells which slots
-// matter to it. A template without open values is a network:
+// In the last line an option is a [Variant]: a block type with values of its own
+// for some parameters.
+//
+// Such a file is a [Template]; so is one written in Go, with [OneOf], [Range],
+// [EachBlock] and [OneOfVariants]. [Template.Compile] checks it and returns a
+// [Plan] whose slots are the open values: [Plan.Build] makes the network of one
+// option for each slot, [Plan.Genes] is its inverse, and [Plan.Active] tells
+// which slots matter to it. A template without open values is a network:
 // [Template.Network]. Package space makes a search space of a plan.
 //
 // # Lowering
@@ -65,7 +70,8 @@
 // Built in are conv (AlexNet, VGG), basic and bottleneck (ResNet), grouped
 // (ResNeXt, RegNet), fire (SqueezeNet), separable (MobileNet), inverted
 // (MobileNetV2 and V3, MnasNet, EfficientNet), shuffle and shuffle_v2
-// (ShuffleNet). Each is one file that cites its paper.
+// (ShuffleNet), and identity (nothing, where a search may skip a layer). Each is
+// one file that cites its paper.
 //
 // A type of one's own is a [Block]: a name, the parameters it declares, and a
 // method that adds one block's layers to a graph. After [Register] it works

@@ -23,6 +23,7 @@ func FuzzParseTemplate(f *testing.F) {
 	f.Add([]byte(with(5, "  - {block: [basic, shuffle], width: {from: 8, to: 32, step: 8}, depth: [0, 2], kernel: [3, 5], per_block: [kernel]}")))
 	f.Add([]byte(with(5, "  - {block: inverted, width: 24, depth: 0}")))
 	f.Add([]byte(with(5, "  - {block: inverted, width: {blocks: [8, [16, 24]]}, depth: 2}")))
+	f.Add([]byte(with(5, "  - {block: [identity, {block: inverted, kernel: 5}, {block: inverted, se: 0.25}], width: [16, 24], expansion: [3, 6]}")))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		tmpl, err := arch.ParseTemplate("f", data)
 		if err != nil {

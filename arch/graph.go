@@ -350,13 +350,17 @@ func (g *Graph) Concat(part string, xs ...Tensor) Tensor {
 }
 
 // Shuffle exchanges channels between groups: channel i*n+j of groups x n
-// becomes channel j*groups+i (ShuffleNet, Zhang et al. 2017, section 3.1).
+// becomes channel j*groups+i (ShuffleNet, Zhang et al. 2017, section 3.1). For
+// one group that is nothing, and it adds nothing.
 func (g *Graph) Shuffle(x Tensor, part string, groups int) Tensor {
 	if g.err != nil {
 		return x
 	}
 	if c := int(g.Shape(x).C); groups < 1 || c%groups != 0 {
 		g.Failf(part, "%d groups do not divide %d channels", groups, c)
+		return x
+	}
+	if groups == 1 {
 		return x
 	}
 	y := g.simple(OpShuffle, x, part)

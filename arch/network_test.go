@@ -189,6 +189,10 @@ func drawStage(t *rapid.T, name string, stem bool) arch.StageTemplate {
 	if maybe(t, name+" has an activation") {
 		s.Activation = choice(t, name+" activation", "relu", "hardswish", "identity")
 	}
+	own := "" // the parameter that variants have values of their own for
+	if maybe(t, name+" has variants") {
+		s.Block, own = drawVariants(t, name, names)
+	}
 	greatest := 0
 	for _, d := range depths {
 		for _, o := range optionsOf(s.Depth) {
@@ -200,7 +204,7 @@ func drawStage(t *rapid.T, name string, stem bool) arch.StageTemplate {
 	for _, block := range names {
 		for _, p := range arch.BlockByName(block).Params() {
 			key := name + " " + p.Name
-			if _, done := s.Params[p.Name]; done || !maybe(t, key+" is given") {
+			if _, done := s.Params[p.Name]; done || p.Name == own || !maybe(t, key+" is given") {
 				continue
 			}
 			switch rapid.IntRange(0, 3).Draw(t, key+" how") {
@@ -221,6 +225,34 @@ func drawStage(t *rapid.T, name string, stem bool) arch.StageTemplate {
 		}
 	}
 	return s
+}
+
+// drawVariants draws the choice between block types, the first of which has
+// values of its own for a parameter, whose name it returns.
+func drawVariants(t *rapid.T, name string, names []string) (c arch.Choice, own string) {
+	var variants []arch.Variant
+	for _, block := range names[1:] {
+		variants = append(variants, arch.Variant{Block: block})
+	}
+	params := arch.BlockByName(names[0]).Params()
+	if len(params) == 0 {
+		return arch.OneOfVariants(append(variants, arch.Variant{Block: names[0]})...), ""
+	}
+	p := rapid.SampledFrom(params).Draw(t, name+" parameter of variants")
+	for _, v := range valuesOf(p) {
+		value := arch.OneOf(v)
+		switch p.Kind {
+		case arch.BoolParam:
+			value = arch.OneOf(v != 0)
+		case arch.EnumParam:
+			value = arch.OneOf(p.Enum[int(v)])
+		}
+		variants = append(variants, arch.Variant{Block: names[0], Params: map[string]arch.Choice{p.Name: value}})
+		if p.Name != "kernel" {
+			break // two that differ in another may be one network
+		}
+	}
+	return arch.OneOfVariants(variants...), p.Name
 }
 
 // optionsOf returns the options of a choice in words, by compiling it as the
@@ -339,7 +371,9 @@ func TestRandomNetworks(t *testing.T) {
 		}
 		switch key := leaf(slot.Path); key {
 		case "block", "width", "kernel", "depth", "stride", "resolution", "channels", "classes":
-			if active[i] && equal && failed == "" {
+			// Further blocks of type identity are nothing.
+			nothing := key == "depth" && slot.Stage >= 0 && n.Stages[slot.Stage].Block.Name() == "identity"
+			if active[i] && equal && failed == "" && !nothing {
 				t.Fatalf("the active gene %s does not matter", slot.Path)
 			}
 		}

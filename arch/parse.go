@@ -1,6 +1,8 @@
 package arch
 
 import (
+	"slices"
+
 	"github.com/efficientnas/nas/internal/strict"
 )
 
@@ -117,7 +119,7 @@ const maxExpanded = 1 << 16
 func (r *reader) stage(f *strict.Fields, n *strict.Node, what string) StageTemplate {
 	g := n.Fields(what)
 	s := StageTemplate{pos: n.Pos}
-	s.Block = r.choice(g, "block")
+	s.Block = r.block(g)
 	s.Width = r.choice(g, "width")
 	s.Depth = r.choice(g, "depth")
 	s.Stride = r.choice(g, "stride")
@@ -144,6 +146,46 @@ func (r *reader) stage(f *strict.Fields, n *strict.Node, what string) StageTempl
 	}
 	f.Fail(g.Done())
 	return s
+}
+
+// block reads the choice of a stage's block, whose options may be maps: block
+// types with parameters of their own.
+func (r *reader) block(f *strict.Fields) Choice {
+	n := f.Get("block")
+	if n == nil || n.Kind != strict.List || !slices.ContainsFunc(n.Items, func(i *strict.Node) bool { return i.Kind == strict.Map }) {
+		return r.choice(f, "block")
+	}
+	variants := make([]Variant, 0, len(n.Items))
+	at := make([]strict.Pos, 0, len(n.Items))
+	for _, item := range n.Items {
+		v, pos := Variant{Block: item.Text}, item.Pos
+		switch item.Kind {
+		case strict.String:
+		case strict.Map:
+			g := item.Fields("a block type")
+			g.Require("block")
+			if name := g.Get("block"); name != nil {
+				pos = name.Pos
+			}
+			v.Block = g.Text("block", "")
+			v.Params = make(map[string]Choice)
+			keys, values := g.Rest()
+			for i, k := range keys {
+				s, ok := scalar(values[i])
+				if !ok {
+					g.Fail(values[i].Errorf("%q of a block type must be a single value, found %s", k.Name, values[i].Describe()))
+				}
+				v.Params[k.Name] = Choice{options: []Scalar{s}, pos: values[i].Pos, key: k.Pos}
+			}
+			f.Fail(g.Done())
+		default:
+			f.Fail(item.Errorf("\"block\" must list block types, found %s", item.Describe()))
+		}
+		variants, at = append(variants, v), append(at, pos)
+	}
+	c := OneOfVariants(variants...)
+	c.pos, c.at = n.Pos, at
+	return c
 }
 
 func pool(f *strict.Fields) Pool {

@@ -3,6 +3,7 @@ package arch
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -268,7 +269,7 @@ func (c *compiler) stagePlan(path string, t *StageTemplate) stagePlan {
 		c.fail(t.pos, "%s.block is missing (allowed: %s)", path, strings.Join(slices.Sorted(slices.Values(blockNames())), ", "))
 		return s
 	}
-	s.block = c.required(path+".block", t.Block, Param{Name: "block", Kind: EnumParam, Enum: blockNames()}, t.pos)
+	s.block = c.required(path+".block", t.Block, Param{Name: "block", Kind: EnumParam, Enum: c.blockWords(path, t)}, t.pos)
 	s.depth = c.value(path+".depth", t.Depth, depthParam, t.pos)
 	s.stride = c.value(path+".stride", t.Stride, strideParam, t.pos)
 	s.activation = c.value(path+".activation", t.Activation, activationParam, t.pos)
@@ -278,8 +279,8 @@ func (c *compiler) stagePlan(path string, t *StageTemplate) stagePlan {
 	s.maxDepth = int(slices.Max(s.depth.options))
 	s.width = c.blockValue(path+".width", t.Width, []Param{widthParam}, false, s.maxDepth, t.pos)[0]
 
-	for _, option := range t.Block.options {
-		b := BlockByName(option.String())
+	for i := range t.Block.options {
+		b := BlockByName(t.Block.variant(i).Block)
 		s.types = append(s.types, typePlan{block: b, params: b.Params()})
 	}
 	if s.block.slot < 0 {
@@ -296,13 +297,12 @@ func (c *compiler) stagePlan(path string, t *StageTemplate) stagePlan {
 			tp.values[j].shared = value{slot: -1, options: []float64{p.Default}}
 		}
 	}
-	names := make([]string, 0, len(t.Params))
-	for name := range t.Params {
-		names = append(names, name)
-	}
-	slices.Sort(names) // the order of genes must not depend on the map's
+	names := slices.Sorted(maps.Keys(t.Params)) // the order of genes must not depend on the map's
 	for _, name := range names {
 		c.param(path, name, t, &s)
+	}
+	for i := range s.types {
+		c.ownParams(path, t, i, &s.types[i])
 	}
 	for i, name := range t.PerBlock {
 		if _, ok := t.Params[name]; !ok {
@@ -319,15 +319,70 @@ func (c *compiler) stagePlan(path string, t *StageTemplate) stagePlan {
 	return s
 }
 
-// param gives the parameter to every block type of the stage that has it.
+// blockWords returns the words that a stage's block may be: the names of the
+// block types, or its variants in words.
+func (c *compiler) blockWords(path string, t *StageTemplate) []string {
+	names := blockNames()
+	if t.Block.variants == nil {
+		return names
+	}
+	var words []string
+	for i, v := range t.Block.variants {
+		if !slices.Contains(names, v.Block) {
+			at := t.pos
+			if place := t.Block.option(i); place.Line > 0 {
+				at = place
+			}
+			c.fail(at, "%s.block: %s", path, strict.Unknown("block", v.Block, names))
+		}
+		words = append(words, v.String())
+	}
+	return words
+}
+
+// ownParams gives option i of the stage's block the parameters of its own.
+func (c *compiler) ownParams(path string, t *StageTemplate, i int, tp *typePlan) {
+	own := t.Block.variant(i).Params
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		choice, at := own[name], t.pos
+		if choice.key.Line > 0 {
+			at = choice.key
+		}
+		j := slices.IndexFunc(tp.params, func(p Param) bool { return p.Name == name })
+		if j < 0 {
+			var known []string
+			for _, p := range tp.params {
+				known = append(known, p.Name)
+			}
+			slices.Sort(known)
+			c.fail(at, "%s.block: %s", path, strict.Unknown("parameter of "+tp.block.Name(), name, known))
+			continue
+		}
+		options := c.numbers(path+"."+name, choice, tp.params[j], at)
+		if len(options) > 1 {
+			c.fail(at, "%s.block: %s of %s must have one value, found %d", path, name, tp.block.Name(), len(options))
+		}
+		if c.err == nil {
+			tp.values[j].shared.options = options
+		}
+	}
+}
+
+// param gives the parameter to every block type of the stage that has it and
+// has no value of its own.
 func (c *compiler) param(path, name string, t *StageTemplate, s *stagePlan) {
 	type place struct{ block, param int }
 	var places []place
 	var params []Param
 	var known []string
+	owned := false
 	for i, tp := range s.types {
 		for j, p := range tp.params {
 			known = append(known, p.Name)
+			if _, own := t.Block.variant(i).Params[p.Name]; own {
+				owned = owned || p.Name == name
+				continue
+			}
 			if p.Name == name {
 				places = append(places, place{i, j})
 				params = append(params, p)
@@ -339,6 +394,10 @@ func (c *compiler) param(path, name string, t *StageTemplate, s *stagePlan) {
 		at := t.pos
 		if choice.key.Line > 0 {
 			at = choice.key
+		}
+		if owned {
+			c.fail(at, "%s.%s: every block type of this stage that has it has a value of its own", path, name)
+			return
 		}
 		known = append(known, stageKeys...)
 		slices.Sort(known)
@@ -741,7 +800,10 @@ func (p *Plan) Genes(n *Network) ([]uint16, error) {
 		if st.Depth == 0 || failed != nil {
 			return
 		}
-		which := slices.IndexFunc(s.types, func(t typePlan) bool { return t.block.Name() == st.Block.Name() })
+		which := slices.IndexFunc(s.types, func(t typePlan) bool { return t.allows(st) })
+		if which < 0 { // then say what is in the way
+			which = slices.IndexFunc(s.types, func(t typePlan) bool { return t.block.Name() == st.Block.Name() })
+		}
 		if which < 0 {
 			fail("%s.block = %s is not among the choices", path, st.Block.Name())
 			return
@@ -808,6 +870,23 @@ func (p *Plan) Genes(n *Network) ([]uint16, error) {
 		}
 	}
 	return genes, nil
+}
+
+// allows reports whether a stage is of this type, with parameters among its
+// choices.
+func (t *typePlan) allows(st *Stage) bool {
+	if t.block.Name() != st.Block.Name() {
+		return false
+	}
+	for i := range st.Depth {
+		row, u := st.row(i), st.unit(i)
+		for j, p := range t.params {
+			if (p.Active == nil || p.Active(&u)) && !slices.Contains(t.values[j].of(i).options, row[1+j]) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // Network returns the one network of a template without open values. It fails

@@ -2,6 +2,8 @@ package arch
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/efficientnas/nas/internal/strict"
@@ -36,7 +38,7 @@ type InputTemplate struct {
 
 // A StageTemplate is a [Stage] with open values.
 type StageTemplate struct {
-	Block      Choice // name of a block type; required, in the stem "conv"
+	Block      Choice // name of a block type, or Variants; required, in the stem "conv"
 	Width      Choice // output channels; required unless the depth is 0
 	Depth      Choice // number of blocks, default 1; 0 leaves the stage out
 	Stride     Choice // of the first block, default 1
@@ -73,11 +75,49 @@ type HeadTemplate struct {
 // A Choice is the values that a key may take, in order. The zero Choice stands
 // for a key that is left out.
 type Choice struct {
-	options []Scalar
-	each    []Choice // for {blocks: [...]}: one for each block of the stage
-	pos     strict.Pos
-	key     strict.Pos   // of a block type's parameter: where its name stands
-	at      []strict.Pos // of a list: where its options stand
+	options  []Scalar
+	each     []Choice  // for {blocks: [...]}: one for each block of the stage
+	variants []Variant // what the options of OneOfVariants stand for
+	pos      strict.Pos
+	key      strict.Pos   // of a block type's parameter: where its name stands
+	at       []strict.Pos // of a list: where its options stand
+}
+
+// A Variant is a block type with values of its own for some parameters, such as
+// an inverted bottleneck with expansion 3 and kernel 3 beside one with 6 and 5.
+type Variant struct {
+	Block  string            // name of a block type
+	Params map[string]Choice // by name, one value each
+}
+
+// String returns the variant in words: "inverted expansion=3 kernel=3".
+func (v Variant) String() string {
+	words := v.Block
+	for _, name := range slices.Sorted(maps.Keys(v.Params)) {
+		words += " " + name + "="
+		for _, s := range v.Params[name].options { // one, or it is refused later
+			words += s.String()
+		}
+	}
+	return words
+}
+
+// OneOfVariants returns the choice between block types with parameters of
+// their own, for a stage's Block.
+func OneOfVariants(variants ...Variant) Choice {
+	c := Choice{options: make([]Scalar, 0, len(variants)), variants: variants}
+	for _, v := range variants {
+		c.options = append(c.options, Scalar{v.String()})
+	}
+	return c
+}
+
+// variant returns option i of a stage's block.
+func (c *Choice) variant(i int) Variant {
+	if c.variants != nil {
+		return c.variants[i]
+	}
+	return Variant{Block: c.options[i].String()}
 }
 
 // option returns where option i stands.

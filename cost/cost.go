@@ -13,9 +13,6 @@ type Cost struct {
 // FLOPs returns floating-point operations, two a MAC.
 func (c Cost) FLOPs() int64 { return 2 * c.MACs }
 
-// WeightBytes returns the bytes of all parameters at 32 bits each.
-func (c Cost) WeightBytes() int64 { return 4 * c.Params }
-
 // Add returns the sum of two costs.
 func (c Cost) Add(d Cost) Cost {
 	return Cost{c.MACs + d.MACs, c.Params + d.Params, c.Activations + d.Activations}

@@ -13,7 +13,8 @@ const (
 	// framework does that keeps nothing in mind.
 	AllocateAll MemoryPolicy = iota
 	// FuseElementwise lets batch normalisation and activations write over
-	// their input if nothing reads it later, as every inference engine does.
+	// their input, a whole buffer, if nothing reads it later, as every inference
+	// engine does.
 	FuseElementwise
 	// WriteInPlace also lets sums and products write over an operand of their
 	// size that nothing reads later, and concatenation take such operands as
@@ -31,6 +32,7 @@ type Memory struct {
 	size     []int64 // by buffer: elements
 	death    []int   // by buffer: the layer after which it is free
 	released [][]int32
+	live     []int64 // by layer: the elements that live while it runs
 }
 
 // Peak returns the greatest number of activation elements that live at once
@@ -39,16 +41,17 @@ type Memory struct {
 // until its last reader has run, the network's input included. Weights do not
 // count.
 func (m *Memory) Peak(g *arch.Graph, policy MemoryPolicy) (elements int64, layer int) {
-	m.walk(g, policy, func(i int, live int64) {
+	for i, live := range m.Live(g, policy) {
 		if live > elements {
 			elements, layer = live, i
 		}
-	})
+	}
 	return elements, layer
 }
 
-// walk calls visit for every layer with the elements live while it runs.
-func (m *Memory) walk(g *arch.Graph, policy MemoryPolicy, visit func(layer int, live int64)) {
+// Live returns for every layer the activation elements that live while it runs,
+// as defined at Peak. The slice is m's: the next call writes over it.
+func (m *Memory) Live(g *arch.Graph, policy MemoryPolicy) []int64 {
 	n := len(g.Layers)
 	m.lastUse = grow(m.lastUse, n)
 	m.buffer = grow(m.buffer, n)
@@ -77,6 +80,7 @@ func (m *Memory) walk(g *arch.Graph, policy MemoryPolicy, visit func(layer int, 
 	for b, at := range m.death {
 		m.released[at] = append(m.released[at], int32(b))
 	}
+	m.live = grow(m.live, n)
 	var live int64
 	born := int32(0)
 	for i := range g.Layers {
@@ -93,11 +97,12 @@ func (m *Memory) walk(g *arch.Graph, policy MemoryPolicy, visit func(layer int, 
 			live += m.size[b]
 			born++
 		}
-		visit(i, live)
+		m.live[i] = live
 		for _, b := range m.released[i] {
 			live -= m.size[b]
 		}
 	}
+	return m.live
 }
 
 // share returns the buffer of an input that layer i's output can have, or -1.
@@ -107,7 +112,7 @@ func (m *Memory) share(g *arch.Graph, i int, policy MemoryPolicy) int32 {
 	case arch.OpFlatten, arch.OpSlice, arch.OpDropout:
 		return m.buffer[l.Inputs[0]]
 	case arch.OpBatchNorm, arch.OpActivation:
-		if policy >= FuseElementwise && m.lastUse[l.Inputs[0]] == i {
+		if policy >= FuseElementwise && m.free(g, l.Inputs[0], i) {
 			return m.buffer[l.Inputs[0]]
 		}
 	case arch.OpAdd, arch.OpMul:
@@ -115,17 +120,41 @@ func (m *Memory) share(g *arch.Graph, i int, policy MemoryPolicy) int32 {
 			break
 		}
 		for _, x := range l.Inputs {
-			if b := m.buffer[x]; m.lastUse[x] == i && m.death[b] <= i && m.size[b] == l.Out.Elements() {
-				return b
+			if g.Layers[x].Out == l.Out && m.free(g, x, i) {
+				return m.buffer[x]
 			}
 		}
 	}
 	return -1
 }
 
+// free reports whether layer i can write over tensor x: it is a whole buffer
+// (else writing over it would keep more than it needs), which nothing reads
+// later, through another view either.
+func (m *Memory) free(g *arch.Graph, x arch.Tensor, i int) bool {
+	return m.death[m.buffer[x]] <= i && m.whole(g, x)
+}
+
 // whole reports whether tensor x is its whole buffer.
 func (m *Memory) whole(g *arch.Graph, x arch.Tensor) bool {
 	return g.Layers[x].Out.Elements() == m.size[m.buffer[x]]
+}
+
+// LargestLayer returns the most elements that one convolution or linear layer
+// reads and writes, its input and output together, and the first layer that
+// does: the least activation memory that any schedule of whole layers needs.
+// A network without such layers has 0 at layer 0.
+func LargestLayer(g *arch.Graph) (elements int64, layer int) {
+	for i := range g.Layers {
+		l := &g.Layers[i]
+		if l.Op != arch.OpConv && l.Op != arch.OpLinear {
+			continue
+		}
+		if n := l.In.Elements() + l.Out.Elements(); n > elements {
+			elements, layer = n, i
+		}
+	}
+	return elements, layer
 }
 
 func grow[T any](s []T, n int) []T {

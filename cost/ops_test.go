@@ -2,6 +2,7 @@ package cost_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -51,79 +52,71 @@ func TestLayersEqualTruth(t *testing.T) {
 // TestBlocksEqualTruth compares single blocks on maps of several sizes, some
 // not square.
 func TestBlocksEqualTruth(t *testing.T) {
-	tried := make(map[string]int)
 	for _, row := range truth(t, "blocks.csv") {
-		config := make(map[string]float64)
-		for _, field := range strings.Fields(row["config"]) {
-			key, text, _ := strings.Cut(field, "=")
-			var v float64
-			_, _ = fmt.Sscan(text, &v) // words stay 0
-			config[key] = v
-		}
-		stage := arch.StageTemplate{Width: arch.OneOf(config["cout"]), Stride: arch.OneOf(max(config["stride"], 1)), Params: map[string]arch.Choice{}}
-		param := func(name string, v float64) { stage.Params[name] = arch.OneOf(v) }
-		norm, block := "batch", row["block"]
-		switch block {
-		case "fire":
-			if config["expand1"] != config["expand3"] {
-				continue
+		t.Run(fmt.Sprintf("%s %s on %sx%s", row["block"], row["config"], row["hin"], row["win"]), func(t *testing.T) {
+			config := make(map[string]float64)
+			for _, field := range strings.Fields(row["config"]) {
+				key, text, _ := strings.Cut(field, "=")
+				config[key], _ = strconv.ParseFloat(text, 64) // words stay 0
 			}
-			norm = "none"
-			stage.Width = arch.OneOf(2 * config["expand1"])
-			param("squeeze", config["squeeze"])
-		case "basic":
-		case "bottleneck":
-			param("hidden", config["mid"])
-		case "dwsep":
-			block = "separable"
-			param("kernel", config["kernel"])
-		case "grouped_bottleneck":
-			block = "grouped"
-			param("hidden", config["mid"])
-			param("groups", config["groups"])
-		case "inverted":
-			param("kernel", config["kernel"])
-			param("expansion", config["expand"])
-		case "inverted_v3":
-			block = "inverted"
-			param("kernel", config["kernel"])
-			param("hidden", config["mid"])
-			param("se", config["se"]/4)
-		case "shuffle_v1":
-			block = "shuffle"
-			param("ratio", config["mid"]/config["cout"])
-			param("groups", config["groups"])
-			stage.Params["group_first"] = arch.OneOf(config["first_ungrouped"] == 0)
-		case "shuffle_v2":
-		default:
-			t.Errorf("a block %q", block)
-			continue
-		}
-		stage.Block = arch.OneOf(block)
-		p, err := (&arch.Template{
-			Norm: arch.OneOf(norm), Input: arch.InputTemplate{Resolution: arch.OneOf(8)}, Stem: arch.StageTemplate{Width: arch.OneOf(8)},
-			Stages: []arch.StageTemplate{stage}, Head: arch.HeadTemplate{Classes: arch.OneOf(2)},
-		}).Compile()
-		if err != nil {
-			t.Errorf("%s: %v", row["config"], err)
-			continue
-		}
-		var n arch.Network
-		p.Build(nil, &n)
-		var g arch.Graph
-		out, err := n.LowerBlock(&g, 0, 0, arch.Shape{C: int32(config["cin"]), H: int32(number(t, row, "hin")), W: int32(number(t, row, "win"))})
-		if err != nil {
-			t.Errorf("%s %s: %v", block, row["config"], err)
-			continue
-		}
-		if got := "1x" + out.String(); got != row["out"] {
-			t.Errorf("%s %s: output %s, want %s", block, row["config"], got, row["out"])
-		}
-		want := cost.Cost{MACs: number(t, row, "macs"), Params: number(t, row, "params"), Activations: number(t, row, "conv_linear_activations")}
-		if got := cost.Of(&g); got != want {
-			t.Errorf("%s %s on %sx%s: got %+v, want %+v", block, row["config"], row["hin"], row["win"], got, want)
-		}
-		tried[row["block"]]++
+			n, err := blockNetwork(row["block"], config).Network()
+			if err != nil {
+				t.Fatal(err)
+			}
+			g := new(arch.Graph)
+			in := arch.Shape{C: int32(config["cin"]), H: int32(number(t, row, "hin")), W: int32(number(t, row, "win"))}
+			out, err := n.LowerBlock(g, 0, 0, in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := "1x" + out.String(); got != row["out"] {
+				t.Errorf("output %s, want %s", got, row["out"])
+			}
+			checkTotals(t, g, row)
+		})
 	}
-	t.Logf("%v", tried)
+}
+
+// blockNetwork returns a network whose first stage is a block of the truth
+// table.
+func blockNetwork(block string, config map[string]float64) *arch.Template {
+	s := arch.StageTemplate{
+		Block: arch.OneOf(block), Width: arch.OneOf(config["cout"]), Stride: arch.OneOf(max(config["stride"], 1)), Params: make(map[string]arch.Choice),
+	}
+	norm := "batch"
+	param := func(name string, v float64) { s.Params[name] = arch.OneOf(v) }
+	switch block {
+	case "fire":
+		norm = "none"
+		width := config["expand1"] + config["expand3"]
+		s.Width = arch.OneOf(width)
+		param("squeeze", config["squeeze"])
+		param("pct_3x3", config["expand3"]/width)
+	case "bottleneck":
+		param("hidden", config["mid"])
+	case "dwsep":
+		s.Block = arch.OneOf("separable")
+		param("kernel", config["kernel"])
+	case "grouped_bottleneck":
+		s.Block = arch.OneOf("grouped")
+		param("hidden", config["mid"])
+		param("groups", config["groups"])
+	case "inverted":
+		param("kernel", config["kernel"])
+		param("expansion", config["expand"])
+	case "inverted_v3":
+		s.Block = arch.OneOf("inverted")
+		param("kernel", config["kernel"])
+		param("hidden", config["mid"])
+		param("se", config["se"]/4)
+	case "shuffle_v1":
+		s.Block = arch.OneOf("shuffle")
+		param("ratio", config["mid"]/config["cout"])
+		param("groups", config["groups"])
+		s.Params["group_first"] = arch.OneOf(config["first_ungrouped"] == 0)
+	}
+	return &arch.Template{
+		Norm: arch.OneOf(norm), Input: arch.InputTemplate{Resolution: arch.OneOf(32)}, Stem: arch.StageTemplate{Width: arch.OneOf(config["cin"])},
+		Stages: []arch.StageTemplate{s}, Head: arch.HeadTemplate{Classes: arch.OneOf(2)},
+	}
 }

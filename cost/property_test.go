@@ -189,7 +189,7 @@ func TestLimits(t *testing.T) {
 		t.Fatalf("stopped after %d layers: %v", len(g.Layers), g.Err())
 	}
 	got := cost.Of(&g)
-	if want.Cmp(big.NewInt(got.MACs)) > 0 || got.FLOPs() < got.MACs || got.WeightBytes() < got.Params || got.Params < got.MACs {
+	if want.Cmp(big.NewInt(got.MACs)) > 0 || got.FLOPs() < got.MACs || got.WeightBytes(32) < got.Params || got.Params < got.MACs {
 		t.Errorf("%+v, want at least %v MACs", got, want)
 	}
 }

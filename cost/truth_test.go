@@ -3,9 +3,12 @@ package cost_test
 import (
 	"encoding/csv"
 	"errors"
+	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,24 +21,6 @@ import (
 // networks in PyTorch. It lies beside the project where it is developed.
 const truthDir = "../../shared/truth"
 
-// inTruth gives the reference networks' names in the truth tables.
-var inTruth = map[string]string{
-	"alexnet":            "alexnet_seed_224",
-	"vgg16":              "vgg16",
-	"squeezenet":         "squeezenet1_0",
-	"resnet18":           "resnet18",
-	"resnet50":           "resnet50",
-	"resnext50_32x4d":    "resnext50_32x4d",
-	"mobilenet":          "mobilenet_v1_1.00_224",
-	"mobilenet_v2":       "mobilenet_v2_1.00_224",
-	"mobilenet_v3_large": "mobilenet_v3_large",
-	"shufflenet":         "shufflenet_v1_g3_x1.00",
-	"shufflenet_v2":      "shufflenet_v2_x1_0",
-	"mnasnet":            "mnasnet1_0",
-	"regnet_y_400mf":     "regnet_y_400mf",
-	"efficientnet_b0":    "efficientnet_b0_224",
-}
-
 // truth reads a table of the truth directory as one map a row.
 func truth(t *testing.T, name string) []map[string]string {
 	t.Helper()
@@ -47,7 +32,13 @@ func truth(t *testing.T, name string) []map[string]string {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	lines, err := csv.NewReader(f).ReadAll()
+	return readTable(t, f)
+}
+
+// readTable reads a CSV table as one map a row.
+func readTable(t *testing.T, r io.Reader) []map[string]string {
+	t.Helper()
+	lines, err := csv.NewReader(r).ReadAll()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,12 +62,8 @@ func number(t *testing.T, row map[string]string, key string) int64 {
 	return v
 }
 
-func lower(t *testing.T, name string) *arch.Graph {
+func lower(t *testing.T, n *arch.Network) *arch.Graph {
 	t.Helper()
-	n, err := arch.Reference(name)
-	if err != nil {
-		t.Fatal(err)
-	}
 	g := new(arch.Graph)
 	if err := n.Lower(g); err != nil {
 		t.Fatal(err)
@@ -84,49 +71,81 @@ func lower(t *testing.T, name string) *arch.Graph {
 	return g
 }
 
+// liveColumns are what the layer tables call live memory under the policies.
+var liveColumns = map[cost.MemoryPolicy]string{
+	cost.AllocateAll: "live_all", cost.FuseElementwise: "live_fused", cost.WriteInPlace: "live_inplace",
+}
+
+// checkTotals compares a lowered network or block with its row.
+func checkTotals(t *testing.T, g *arch.Graph, row map[string]string) {
+	t.Helper()
+	want := cost.Cost{
+		MACs:        number(t, row, "macs"),
+		Params:      number(t, row, "params"),
+		Activations: number(t, row, "conv_linear_activations"),
+	}
+	if got := cost.Of(g); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	var m cost.Memory
+	for policy := range liveColumns {
+		want := number(t, row, "peak_"+policy.String()+"_elems")
+		if got, at := m.Peak(g, policy); got != want {
+			t.Errorf("peak, %s: %d at %s, want %d", policy, got, g.Layers[at].Name(), want)
+		}
+	}
+	if got, at := cost.LargestLayer(g); got != number(t, row, "max_layer_io_elems") {
+		t.Errorf("largest layer: %d, %s, want %s", got, g.Layers[at].Name(), row["max_layer_io_elems"])
+	}
+}
+
+func TestNetworksEqualTruth(t *testing.T) {
+	rows := truth(t, "totals.csv")
+	networks := truthNetworks(t)
+	for _, row := range rows {
+		t.Run(row["net"], func(t *testing.T) {
+			n := networks[row["net"]]
+			if n == nil {
+				t.Fatal("no such network here")
+			}
+			checkTotals(t, lower(t, n), row)
+		})
+	}
+}
+
+// TestReferencesEqualTruth checks that each reference network is the one of its
+// name, with the accuracy published for it.
 func TestReferencesEqualTruth(t *testing.T) {
 	totals := make(map[string]map[string]string)
 	for _, row := range truth(t, "totals.csv") {
 		totals[row["net"]] = row
 	}
+	zoo := readZoo(t)
 	for _, name := range arch.References() {
-		t.Run(name, func(t *testing.T) {
-			row, ok := totals[inTruth[name]]
-			if !ok {
-				t.Fatalf("no truth for reference network %q", name)
+		n, err := arch.Reference(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var macs, params int64
+		var top1 float64
+		if row := totals[inTruth[name]]; row != nil {
+			macs, params = number(t, row, "macs"), number(t, row, "params")
+			top1, _ = strconv.ParseFloat(row["top1"], 64)
+		} else if row, ok := zoo[inZoo[name]]; ok {
+			macs, params = row.MACs, row.Params
+			if row.Source == "torchvision" { // as the references; another recipe, another accuracy
+				top1 = row.Top1
 			}
-			want := cost.Cost{
-				MACs:        number(t, row, "macs"),
-				Params:      number(t, row, "params"),
-				Activations: number(t, row, "conv_linear_activations"),
-			}
-			if got := cost.Of(lower(t, name)); got != want {
-				t.Errorf("got %+v, want %+v", got, want)
-			}
-		})
-	}
-}
-
-func TestPeakMemoryEqualsTruth(t *testing.T) {
-	totals := make(map[string]map[string]string)
-	for _, row := range truth(t, "totals.csv") {
-		totals[row["net"]] = row
-	}
-	var m cost.Memory
-	for _, name := range arch.References() {
-		t.Run(name, func(t *testing.T) {
-			g := lower(t, name)
-			for policy, column := range map[cost.MemoryPolicy]string{
-				cost.AllocateAll:     "peak_all_elems",
-				cost.FuseElementwise: "peak_fused_elems",
-				cost.WriteInPlace:    "peak_inplace_elems",
-			} {
-				want := number(t, totals[inTruth[name]], column)
-				if got, at := m.Peak(g, policy); got != want {
-					t.Errorf("%s: %d at %s, want %d", policy, got, g.Layers[at].Name(), want)
-				}
-			}
-		})
+		} else {
+			t.Errorf("no truth for reference network %q", name)
+			continue
+		}
+		if c := cost.Of(lower(t, n)); c.MACs != macs || c.Params != params {
+			t.Errorf("%s: %+v, want %d MACs and %d parameters", name, c, macs, params)
+		}
+		if top1 > 0 && math.Abs(100*n.About.Top1-top1) > 1e-9 {
+			t.Errorf("%s: top-1 accuracy %v, want %v %%", name, n.About.Top1, top1)
+		}
 	}
 }
 
@@ -140,31 +159,55 @@ var truthKinds = map[arch.Kind]string{
 	arch.KindGlobal: "gap",
 }
 
-func TestReferencesEqualTruthLayerByLayer(t *testing.T) {
-	for _, name := range arch.References() {
+func TestNetworksEqualTruthLayerByLayer(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(truthDir, "layers", "*.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Skipf("no layer tables in %s here; the truth tables are not part of the project", truthDir)
+	}
+	networks := truthNetworks(t)
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".csv")
 		t.Run(name, func(t *testing.T) {
-			rows := truth(t, filepath.Join("layers", inTruth[name]+".csv"))
-			g := lower(t, name)
-
-			// The truth has no rows for views and dropout; row says where the
-			// output of each of our layers stands in it.
-			row, next := make([]int, len(g.Layers)), 0
-			for i := range g.Layers {
-				l := &g.Layers[i]
-				if l.Op == arch.OpFlatten || l.Op == arch.OpDropout {
-					row[i] = row[l.Inputs[0]]
-					continue
-				}
-				row[i] = next
-				if next++; next > len(rows) {
-					t.Fatalf("more layers than the %d of the truth, from %s on", len(rows), l.Name())
-				}
-				compareLayer(t, rows[row[i]], rows, l, row)
+			if networks[name] == nil {
+				t.Fatal("no such network here")
 			}
-			if next != len(rows) {
-				t.Errorf("%d layers, want %d", next, len(rows))
-			}
+			compareLayers(t, lower(t, networks[name]), truth(t, filepath.Join("layers", name+".csv")))
 		})
+	}
+}
+
+func compareLayers(t *testing.T, g *arch.Graph, rows []map[string]string) {
+	t.Helper()
+	live := make(map[string][]int64) // by column
+	var m cost.Memory
+	for policy, column := range liveColumns {
+		live[column] = slices.Clone(m.Live(g, policy))
+	}
+	// The truth has no rows for views and dropout; row says where the output of
+	// each of our layers stands in it.
+	row, next := make([]int, len(g.Layers)), 0
+	for i := range g.Layers {
+		l := &g.Layers[i]
+		if l.Op == arch.OpFlatten || l.Op == arch.OpDropout {
+			row[i] = row[l.Inputs[0]]
+			continue
+		}
+		row[i] = next
+		if next++; next > len(rows) {
+			t.Fatalf("more layers than the %d of the truth, from %s on", len(rows), l.Name())
+		}
+		compareLayer(t, rows[row[i]], rows, l, row)
+		for column, elements := range live {
+			if want := number(t, rows[row[i]], column); elements[i] != want {
+				t.Errorf("%s: %s = %d, want %d", l.Name(), column, elements[i], want)
+			}
+		}
+	}
+	if next != len(rows) {
+		t.Errorf("%d layers, want %d", next, len(rows))
 	}
 }
 

@@ -315,7 +315,9 @@ func TestPredictionMoments(t *testing.T) {
 		mu := rapid.Float64Range(-3, 1).Draw(t, "mu")
 		sigma := rapid.Float64Range(0.01, 2).Draw(t, "sigma")
 		y := newPrediction(mu, sigma*sigma)
-		checkPrediction(t, "drawn", y)
+		if mu < 0 { // else the accuracy can be 0 for certain
+			checkPrediction(t, "drawn", y)
+		}
 		// Integrate over the normal distribution.
 		var mean, square, weight float64
 		for z := -8.0; z <= 8; z += 0.01 {

@@ -21,6 +21,7 @@ type Config struct {
 	Space       *space.Space
 	Objectives  []Objective
 	Constraints []Constraint
+	Precision   cost.Precision // widths at which bytes and energy count
 	Accuracy    Accuracy
 	Search      Search
 
@@ -103,6 +104,15 @@ func LoadConfig(path string) (*Config, error) {
 	if n := f.Get("constraints"); n != nil {
 		c.Constraints = constraints(f, n)
 	}
+	c.Precision = cost.FP32
+	if n := f.Get("precision"); n != nil {
+		g := n.Fields("precision")
+		c.Precision = cost.Precision{
+			Weights:     g.Int("weights", cost.FP32.Weights, 1, cost.MaxBits),
+			Activations: g.Int("activations", cost.FP32.Activations, 1, cost.MaxBits),
+		}
+		f.Fail(g.Done())
+	}
 	if n := f.Get("accuracy"); n != nil {
 		g := n.Fields("accuracy")
 		g.Require("predictor")
@@ -130,7 +140,7 @@ func LoadConfig(path string) (*Config, error) {
 	if err := f.Done(); err != nil {
 		return nil, err
 	}
-	c.bounds = costBounds(c.Space)
+	c.bounds = costBounds(c.Space, c.Precision)
 	if err := c.checkFeasible(); err != nil {
 		return nil, err
 	}
@@ -246,9 +256,9 @@ func constraints(f *strict.Fields, n *strict.Node) []Constraint {
 	return list
 }
 
-// costBounds returns the least and the greatest value of every additive metric
-// in a space.
-func costBounds(s *space.Space) map[string]space.Bounds {
+// costBounds returns the least and the greatest value of every metric that is
+// additive over layers, or follows from one that is.
+func costBounds(s *space.Space, p cost.Precision) map[string]space.Bounds {
 	var additive []*metric
 	for i := range metrics {
 		if metrics[i].additive {
@@ -265,6 +275,8 @@ func costBounds(s *space.Space) map[string]space.Bounds {
 	for i, m := range additive {
 		bounds[m.name] = list[i]
 	}
+	params := bounds["params"]
+	bounds["weight_bytes"] = space.Bounds{Least: cost.Bytes(params.Least, p.Weights), Greatest: cost.Bytes(params.Greatest, p.Weights)}
 	return bounds
 }
 

@@ -20,6 +20,7 @@ type evaluator struct {
 	objective []*metric
 	bound     []*metric // parallel to config.Constraints
 	peak      bool      // some metric is the peak memory
+	energy    bool      // some metric is the energy
 	predictor *predictor.Predictor
 
 	// predictions, by candidate ID, and the sample of explored networks that
@@ -61,14 +62,16 @@ func newEvaluator(c *Config, p *predictor.Predictor) (*evaluator, error) {
 	for _, o := range c.Objectives {
 		e.objective = append(e.objective, metricByName(o.Metric))
 		e.peak = e.peak || o.Metric == "peak_memory"
+		e.energy = e.energy || o.Metric == "energy"
 	}
 	for _, k := range c.Constraints {
 		e.bound = append(e.bound, metricByName(k.Metric))
 		e.peak = e.peak || k.Metric == "peak_memory"
+		e.energy = e.energy || k.Metric == "energy"
 	}
 	e.scratch.New = func() any {
 		batch, _ := p.Batch(c.Accuracy.Recipe) // the recipe was checked above
-		return &scratch{batch: batch}
+		return &scratch{batch: batch, meter: meter{precision: c.Precision}}
 	}
 	return e, nil
 }
@@ -89,10 +92,7 @@ func (e *evaluator) Evaluate(
 			out[i] = search.Evaluation{Err: err}
 			continue
 		}
-		c := Costs{Cost: cost.Of(&s.meter.graph)}
-		if e.peak {
-			c.PeakMemory = s.meter.peak()
-		}
+		c := s.meter.lowered(e.peak, e.energy)
 		if v := e.violation(&c); v > 0 {
 			out[i] = search.Evaluation{Violation: v}
 			continue
@@ -196,14 +196,17 @@ func dominantBlock(n *arch.Network, g *arch.Graph) string {
 
 // reference returns a point that every network worth having dominates: no
 // accuracy, and the bound of each cost; where there is none the greatest in the
-// space, or 4 GiB for the peak memory, whose greatest is not known.
+// space, or 4 GB of peak memory and 4 J, whose greatest are not known.
 func (e *evaluator) reference() []float64 {
 	point := make([]float64, len(e.objective))
 	for o, m := range e.objective {
 		if m.better == pareto.Maximize {
 			continue
 		}
-		point[o] = math.MaxUint32
+		point[o] = 4e9
+		if m.unit == joules {
+			point[o] = 4e12
+		}
 		if b, ok := e.config.bounds[m.name]; ok {
 			point[o] = float64(b.Greatest)
 		}

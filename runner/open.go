@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/efficientnas/nas/arch"
+	"github.com/efficientnas/nas/cost"
 	"github.com/efficientnas/nas/internal/strict"
 	"github.com/efficientnas/nas/space"
 )
@@ -47,22 +48,21 @@ func OpenNetwork(name string) (*arch.Network, error) {
 	return n, nil
 }
 
-// OpenSpace returns the space in the file at path, a space file or a run
-// configuration, and the configuration's constraints.
-func OpenSpace(path string) (*space.Space, []Constraint, error) {
+// OpenSpace returns the configuration in the file at path, or, if it is a space
+// file, one of which only the space is set.
+func OpenSpace(path string) (*Config, error) {
 	node, err := strict.ReadFile(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if slices.ContainsFunc(node.Keys, func(k strict.Key) bool { return k.Name == "space" }) {
-		c, err := LoadConfig(path)
-		if err != nil {
-			return nil, nil, err
-		}
-		return c.Space, c.Constraints, nil
+		return LoadConfig(path)
 	}
 	s, err := space.From(node)
-	return s, nil, err
+	if err != nil {
+		return nil, err
+	}
+	return &Config{Name: s.Name(), Space: s, Precision: cost.FP32, bounds: costBounds(s, cost.FP32)}, nil
 }
 
 // A Survey describes a space.
@@ -86,41 +86,40 @@ type BoundShare struct {
 	Share, Low, High float64
 }
 
-// SurveySpace finds the range of each additive cost in a space, and estimates
-// which share of the networks each constraint leaves.
-func SurveySpace(s *space.Space, constraints []Constraint, samples int, seed uint64) (*Survey, error) {
+// Survey finds the range of each additive cost in the space, and estimates which
+// share of the networks each constraint leaves.
+func (c *Config) Survey(samples int, seed uint64) (*Survey, error) {
 	survey := &Survey{Samples: samples}
-	bounds := costBounds(s)
 	for i := range metrics {
 		m := &metrics[i]
-		if b, ok := bounds[m.name]; ok {
+		if b, ok := c.bounds[m.name]; ok {
 			survey.Metrics = append(survey.Metrics, MetricRange{
 				m.title, m.unit.format(float64(b.Least)), m.unit.format(float64(b.Greatest)),
 			})
 		}
 	}
-	if len(constraints) == 0 {
+	if len(c.Constraints) == 0 {
 		return survey, nil
 	}
 	rng := rand.New(rand.NewPCG(seed, 0))
-	within := make([]int, len(constraints))
+	within := make([]int, len(c.Constraints))
 	all := 0
 	var n arch.Network
-	var costs meter
+	costs := meter{precision: c.Precision}
 	for range samples {
-		g, err := s.Sample(rng)
+		g, err := c.Space.Sample(rng)
 		if err != nil {
 			return nil, err
 		}
-		s.Network(g, &n)
-		c, err := costs.costs(&n)
+		c.Space.Network(g, &n)
+		measured, err := costs.costs(&n)
 		if err != nil {
 			return nil, err
 		}
 		ok := true
-		for i := range constraints {
-			m := metricByName(constraints[i].Metric)
-			if m.of == nil || excess(float64(m.of(&c)), &constraints[i]) == 0 {
+		for i := range c.Constraints {
+			m := metricByName(c.Constraints[i].Metric)
+			if m.of == nil || excess(float64(m.of(&measured)), &c.Constraints[i]) == 0 {
 				within[i]++
 			} else {
 				ok = false
@@ -130,7 +129,7 @@ func SurveySpace(s *space.Space, constraints []Constraint, samples int, seed uin
 			all++
 		}
 	}
-	for i, k := range constraints {
+	for i, k := range c.Constraints {
 		m := metricByName(k.Metric)
 		if m.of == nil {
 			continue

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/efficientnas/nas/cost"
 	"github.com/efficientnas/nas/pareto"
@@ -16,9 +17,10 @@ import (
 type unit int
 
 const (
-	count unit = iota // of things: k, M, G
-	size              // bytes: kB, MB, GB, and KiB, MiB, GiB
-	share             // of 1
+	count  unit = iota // of things: k, M, G
+	size               // bytes: kB, MB, GB, and KiB, MiB, GiB
+	share              // of 1
+	joules             // picojoules: nJ, uJ, mJ, J
 )
 
 var suffixes = map[unit]map[string]float64{
@@ -27,7 +29,8 @@ var suffixes = map[unit]map[string]float64{
 		"": 1, "B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9,
 		"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30,
 	},
-	share: {"": 1, "%": 0.01},
+	share:  {"": 1, "%": 0.01},
+	joules: {"": 1, "pJ": 1, "nJ": 1e3, "uJ": 1e6, "µJ": 1e6, "mJ": 1e9, "J": 1e12},
 }
 
 func (u unit) allowed() string {
@@ -35,15 +38,13 @@ func (u unit) allowed() string {
 		"a number with k, M, G or T, such as 600M",
 		"a number of bytes with kB, MB, GB, KiB, MiB or GiB, such as 320kB",
 		"a share of 1, or a percentage, such as 0.7 or 70%",
+		"a number of picojoules, or with nJ, uJ, mJ or J, such as 2mJ",
 	}[u]
 }
 
 // parse reads a figure with its suffix.
 func (u unit) parse(text string) (float64, error) {
-	digits := strings.TrimRight(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ% ")
-	if u != size && strings.HasSuffix(digits, "e") {
-		digits = text
-	}
+	digits := strings.TrimRightFunc(text, func(r rune) bool { return unicode.IsLetter(r) || r == '%' || r == ' ' })
 	v, err := strconv.ParseFloat(digits, 64)
 	factor, known := suffixes[u][strings.TrimSpace(text[len(digits):])]
 	if err != nil || !known || math.IsNaN(v) || math.IsInf(v, 0) {
@@ -58,8 +59,11 @@ func (u unit) format(v float64) string {
 		return strconv.FormatFloat(100*v, 'f', 2, 64) + " %"
 	}
 	names := []string{"", "k", "M", "G", "T"}
-	if u == size {
+	switch u {
+	case size:
 		names = []string{" B", " kB", " MB", " GB", " TB"}
+	case joules:
+		names = []string{" pJ", " nJ", " µJ", " mJ", " J"}
 	}
 	i := 0
 	for math.Abs(v) >= 999.5 && i < len(names)-1 {
@@ -86,15 +90,15 @@ type metric struct {
 	additive bool
 }
 
-// Costs are all costs of a network.
+// Costs are all costs of a network for one image, at a study's precision.
 type Costs struct {
 	cost.Cost
-	// PeakMemory is the greatest live activation memory in bytes at 32 bits,
-	// under cost.FuseElementwise.
+	WeightBytes int64
+	// PeakMemory is the greatest live activation memory in bytes, under
+	// cost.FuseElementwise.
 	PeakMemory int64
+	Energy     int64 // estimate in picojoules
 }
-
-const activationBytes = 4 // of one activation at 32 bits
 
 var metrics = []metric{
 	{"accuracy", "Top-1 accuracy", share, pareto.Maximize, nil, false},
@@ -102,8 +106,9 @@ var metrics = []metric{
 	{"flops", "FLOPs", count, pareto.Minimize, func(c *Costs) int64 { return c.FLOPs() }, true},
 	{"params", "Parameters", count, pareto.Minimize, func(c *Costs) int64 { return c.Params }, true},
 	{"activations", "Activations", count, pareto.Minimize, func(c *Costs) int64 { return c.Activations }, true},
-	{"weight_bytes", "Weights (32 bit)", size, pareto.Minimize, func(c *Costs) int64 { return c.WeightBytes() }, true},
-	{"peak_memory", "Peak activation memory (32 bit)", size, pareto.Minimize, func(c *Costs) int64 { return c.PeakMemory }, false},
+	{"weight_bytes", "Weights", size, pareto.Minimize, func(c *Costs) int64 { return c.WeightBytes }, false},
+	{"peak_memory", "Peak activation memory", size, pareto.Minimize, func(c *Costs) int64 { return c.PeakMemory }, false},
+	{"energy", "Energy (estimate)", joules, pareto.Minimize, func(c *Costs) int64 { return c.Energy }, false},
 }
 
 func metricByName(name string) *metric {

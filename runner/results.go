@@ -49,7 +49,7 @@ func (m *Member) row(further []string) []string {
 	row := []string{
 		m.ID, fraction(m.Accuracy), fraction(m.AccuracySD), m.Source,
 		integer(m.Costs.MACs), integer(m.Costs.Params), integer(m.Costs.Activations),
-		integer(m.Costs.WeightBytes()), integer(m.Costs.PeakMemory),
+		integer(m.Costs.WeightBytes), integer(m.Costs.PeakMemory),
 	}
 	for _, name := range further {
 		row = append(row, integer(metricByName(name).of(&m.Costs)))
@@ -119,7 +119,7 @@ func (r *Results) WriteFrontJSON(w io.Writer) error {
 		}
 		list[i] = memberJSON{
 			m.ID, m.Accuracy, m.AccuracySD, m.Source,
-			m.Costs.MACs, m.Costs.FLOPs(), m.Costs.Params, m.Costs.Activations, m.Costs.WeightBytes(), m.Costs.PeakMemory,
+			m.Costs.MACs, m.Costs.FLOPs(), m.Costs.Params, m.Costs.Activations, m.Costs.WeightBytes, m.Costs.PeakMemory,
 			genes, text,
 		}
 	}
@@ -144,9 +144,10 @@ func (r *Results) writeHistory(w io.Writer) error {
 
 func (r *Results) writeExplored(w io.Writer) error {
 	b := bufio.NewWriter(w)
-	fmt.Fprintln(b, "accuracy,macs,params,activations,peak_memory_bytes,block")
+	fmt.Fprintln(b, "accuracy,macs,params,activations,weight_bytes,peak_memory_bytes,energy,block")
 	for _, x := range r.Explored {
-		fmt.Fprintf(b, "%.6f,%d,%d,%d,%d,%s\n", x.Accuracy, x.Costs.MACs, x.Costs.Params, x.Costs.Activations, x.Costs.PeakMemory, x.Block)
+		fmt.Fprintf(b, "%.6f,%d,%d,%d,%d,%d,%d,%s\n", x.Accuracy, x.Costs.MACs, x.Costs.Params, x.Costs.Activations,
+			x.Costs.WeightBytes, x.Costs.PeakMemory, x.Costs.Energy, x.Block)
 	}
 	return b.Flush()
 }
@@ -264,13 +265,16 @@ func ReadResults(dir string) (*Results, error) {
 	if err := readJSON(filepath.Join(dir, runJSON), &r.Run); err != nil {
 		return nil, err
 	}
+	if err := r.Run.precision().Check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, runJSON), err)
+	}
 	for _, name := range r.Run.Objectives {
 		if metricByName(name) == nil {
 			return nil, fmt.Errorf("%s: unknown objective %q", filepath.Join(dir, runJSON), name)
 		}
 	}
 	var list []memberJSON
-	var costs meter
+	costs := meter{precision: r.Run.precision()}
 	if err := readJSON(filepath.Join(dir, frontJSON), &list); err != nil {
 		return nil, err
 	}
@@ -322,18 +326,18 @@ func readExplored(path string) ([]Explored, error) {
 			continue
 		}
 		var x Explored
-		var err [5]error
-		if len(row) != 6 {
-			return nil, fmt.Errorf("%s: line %d: %d columns instead of 6", path, i+1, len(row))
+		var err [7]error
+		if len(row) != 8 {
+			return nil, fmt.Errorf("%s: line %d: %d columns instead of 8", path, i+1, len(row))
 		}
 		x.Accuracy, err[0] = strconv.ParseFloat(row[0], 64)
-		for j, v := range []*int64{&x.Costs.MACs, &x.Costs.Params, &x.Costs.Activations, &x.Costs.PeakMemory} {
+		for j, v := range []*int64{&x.Costs.MACs, &x.Costs.Params, &x.Costs.Activations, &x.Costs.WeightBytes, &x.Costs.PeakMemory, &x.Costs.Energy} {
 			*v, err[1+j] = strconv.ParseInt(row[1+j], 10, 64)
 		}
 		if e := errors.Join(err[:]...); e != nil {
 			return nil, fmt.Errorf("%s: line %d: %w", path, i+1, e)
 		}
-		x.Block = row[5]
+		x.Block = row[7]
 		list = append(list, x)
 	}
 	return list, nil

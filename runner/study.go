@@ -58,7 +58,13 @@ type RunInfo struct {
 	Predictor   string   `json:"predictor"`
 	Recipe      string   `json:"recipe"`
 	Deviations  float64  `json:"deviations"`
+	WeightBits  int      `json:"weight_bits"` // at which bytes and energy count
+	ActBits     int      `json:"activation_bits"`
 	Genes       []string `json:"genes"` // names, in the order of Member.Genes
+}
+
+func (r *RunInfo) precision() cost.Precision {
+	return cost.Precision{Weights: r.WeightBits, Activations: r.ActBits}
 }
 
 // A Member is a network of the front.
@@ -143,6 +149,8 @@ func Run(ctx context.Context, c *Config, o Options) (*Results, error) {
 		Predictor:   c.Accuracy.Predictor,
 		Recipe:      recipe,
 		Deviations:  c.Accuracy.Deviations,
+		WeightBits:  c.Precision.Weights,
+		ActBits:     c.Precision.Activations,
 	}
 	for _, objective := range c.Objectives {
 		r.Run.Objectives = append(r.Run.Objectives, objective.Metric)
@@ -205,14 +213,15 @@ func (e *evaluator) member(c *Config, o search.Outcome[space.Genome]) (Member, e
 		Genes:      c.Space.Words(o.Genome),
 	}
 	n.Name = strings.Trim(c.Name+"-"+m.ID, "-")
-	m.Costs, err = new(meter).costs(n)
+	m.Costs, err = (&meter{precision: c.Precision}).costs(n)
 	return m, err
 }
 
-// A meter finds costs. Used again and again, it does not allocate.
+// A meter finds costs at a precision. Used again and again, it does not allocate.
 type meter struct {
-	graph  arch.Graph
-	memory cost.Memory
+	precision cost.Precision
+	graph     arch.Graph
+	memory    cost.Memory
 }
 
 // costs returns all costs of a network.
@@ -220,11 +229,20 @@ func (m *meter) costs(n *arch.Network) (Costs, error) {
 	if err := n.Lower(&m.graph); err != nil {
 		return Costs{}, err
 	}
-	return Costs{Cost: cost.Of(&m.graph), PeakMemory: m.peak()}, nil
+	return m.lowered(true, true), nil
 }
 
-// peak returns the peak memory of the network lowered last.
-func (m *meter) peak() int64 {
-	elements, _ := m.memory.Peak(&m.graph, cost.FuseElementwise)
-	return activationBytes * elements
+// lowered returns the costs of the network lowered last. Peak memory and energy
+// take longer than the rest, and are left out unless they are wanted.
+func (m *meter) lowered(peak, energy bool) Costs {
+	c := Costs{Cost: cost.Of(&m.graph)}
+	c.WeightBytes = c.Cost.WeightBytes(m.precision.Weights)
+	if peak {
+		elements, _ := m.memory.Peak(&m.graph, cost.FuseElementwise)
+		c.PeakMemory = cost.Bytes(elements, m.precision.Activations)
+	}
+	if energy {
+		c.Energy = cost.TotalEnergy(&m.graph, m.precision).Picojoules()
+	}
+	return c
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/efficientnas/nas/arch"
+	"github.com/efficientnas/nas/cost"
 )
 
 const study = `name: test
@@ -82,7 +83,7 @@ func TestFrontKeepsWhatTheConfigurationAsks(t *testing.T) {
 		if m.Costs.MACs > 20e6 || m.Costs.PeakMemory > 400e3 {
 			t.Errorf("%s is beyond a bound: %+v", m.ID, m.Costs)
 		}
-		if want, err := new(meter).costs(m.Network); err != nil || m.Costs != want {
+		if want, err := fp32().costs(m.Network); err != nil || m.Costs != want {
 			t.Errorf("%s: costs %+v, want %+v, %v", m.ID, m.Costs, want, err)
 		}
 		if _, err := c.Space.Genome(m.Network); err != nil {
@@ -166,7 +167,7 @@ func TestResultsAreReadBackAsWritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c, err := new(meter).costs(n); err != nil || c != m.Costs {
+		if c, err := fp32().costs(n); err != nil || c != m.Costs {
 			t.Errorf("architectures/%s.yaml costs %+v, want %+v, %v", m.ID, c, m.Costs, err)
 		}
 	}
@@ -244,3 +245,5 @@ func BenchmarkCandidate(b *testing.B) {
 	}
 	benchmarkEvaluate(b, c)
 }
+
+func fp32() *meter { return &meter{precision: cost.FP32} }

@@ -31,19 +31,19 @@ one JSON object a line. A run configuration's constraints do not count.`,
 			if count < 1 {
 				return usageError{fmt.Errorf("--count must be at least 1, found %d", count)}
 			}
-			s, _, err := runner.OpenSpace(args[0])
+			config, err := runner.OpenSpace(args[0])
 			if err != nil {
 				return err
 			}
 			rng := rand.New(rand.NewPCG(seed, 0))
 			w := bufio.NewWriter(c.OutOrStdout())
 			for i := range count {
-				g, err := s.Sample(rng)
+				g, err := config.Space.Sample(rng)
 				if err != nil {
 					return err
 				}
 				var n arch.Network
-				s.Network(g, &n)
+				config.Space.Network(g, &n)
 				if format == "jsonl" {
 					line, err := json.Marshal(&n)
 					if err != nil {

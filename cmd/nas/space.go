@@ -24,14 +24,15 @@ networks each constraint leaves, with a 95 % interval.`,
 			if samples < 1 {
 				return usageError{fmt.Errorf("--samples must be at least 1, found %d", samples)}
 			}
-			s, constraints, err := runner.OpenSpace(args[0])
+			config, err := runner.OpenSpace(args[0])
 			if err != nil {
 				return err
 			}
-			survey, err := runner.SurveySpace(s, constraints, samples, 1)
+			survey, err := config.Survey(samples, 1)
 			if err != nil {
 				return err
 			}
+			s := config.Space
 			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintf(w, "networks\t%s\n\n", s.Size())
 			for _, m := range survey.Metrics {
