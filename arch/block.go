@@ -116,7 +116,9 @@ func boolValue(b bool) float64 {
 
 // A Unit is one block of a stage, as [Block.Lower] sees it.
 type Unit struct {
-	Index      int // place in the stage, from 0
+	// First tells the stage's first block from the others, which do not know
+	// their place: built alike and on the same input, they are the same.
+	First      bool
 	Width      int // output channels
 	Stride     int // the stage's stride in its first block, else 1
 	Activation Activation

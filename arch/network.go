@@ -67,7 +67,7 @@ func (s *Stage) row(i int) []float64 {
 // unit returns the block i as its Lower sees it.
 func (s *Stage) unit(i int) Unit {
 	row := s.row(i)
-	u := Unit{Index: i, Width: int(row[0]), Stride: 1, Activation: s.Activation, values: row[1:]}
+	u := Unit{First: i == 0, Width: int(row[0]), Stride: 1, Activation: s.Activation, values: row[1:]}
 	if i == 0 {
 		u.Stride = s.Stride
 	}

@@ -661,7 +661,7 @@ func (p *Plan) MarkBlock(genes []uint16, part, block int, active []bool) {
 // unit returns a block as its Lower would see it.
 func (p *Plan) unit(genes []uint16, s *stagePlan, block int) *Unit {
 	t := &s.types[int(s.block.at(genes))]
-	u := &Unit{Index: block, Width: int(s.width.of(block).at(genes)), Stride: 1, values: make([]float64, len(t.values))}
+	u := &Unit{First: block == 0, Width: int(s.width.of(block).at(genes)), Stride: 1, values: make([]float64, len(t.values))}
 	if block == 0 {
 		u.Stride = int(s.stride.at(genes))
 	}
@@ -745,6 +745,19 @@ func (p *Plan) Depths(part int) (depths []int, slot int) {
 		depths = append(depths, int(v))
 	}
 	return depths, d.slot
+}
+
+// Uniform reports whether all blocks of a part have the same width and
+// parameters, whatever is chosen.
+func (p *Plan) Uniform(part int) bool {
+	s := p.part(part)
+	uniform := s.width.each == nil
+	for i := range s.types {
+		for j := range s.types[i].values {
+			uniform = uniform && s.types[i].values[j].each == nil
+		}
+	}
+	return uniform
 }
 
 // At returns the place of slot i's choice in its file, for messages.

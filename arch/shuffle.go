@@ -25,7 +25,7 @@ func (shuffle) Params() []Param {
 		shuffleRatio:  {Name: "ratio", Kind: FloatParam, Default: 0.25, Min: 1. / 64, Max: 8, Doc: "hidden channels as a share of the width"},
 		shuffleGroups: {Name: "groups", Default: 3, Min: 1, Max: MaxWidth, Doc: "groups of both 1x1 convolutions"},
 		shuffleGroupFirst: {
-			Name: "group_first", Kind: BoolParam, Default: 1, Active: func(u *Unit) bool { return u.Index == 0 },
+			Name: "group_first", Kind: BoolParam, Default: 1, Active: func(u *Unit) bool { return u.First },
 			Doc: "group the stage's very first 1x1 too; the paper does not after the narrow stem",
 		},
 	}
@@ -35,7 +35,7 @@ func (shuffle) Lower(g *Graph, x Tensor, u *Unit) Tensor {
 	k, groups, in := u.Int(shuffleKernel), u.Int(shuffleGroups), int(g.Shape(x).C)
 	mid := hiddenWidth(0, u.Float(shuffleRatio)*float64(u.Width), groups)
 	first, out := groups, u.Width
-	if u.Index == 0 && !u.Bool(shuffleGroupFirst) {
+	if u.First && !u.Bool(shuffleGroupFirst) {
 		first = 1
 	}
 	if u.Stride > 1 {

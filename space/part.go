@@ -89,6 +89,11 @@ func (s *Space) count() error {
 		s.parts = append(s.parts, i)
 	}
 	s.parts = append(s.parts, int(arch.InHead))
+	for j := range s.plan.Slots {
+		if s.plan.Slots[j].Stage == int(arch.InInput) {
+			s.globals = append(s.globals, j)
+		}
+	}
 	s.slots = make([][]int, len(s.parts))
 	for i, part := range s.parts {
 		for j := range s.plan.Slots {
@@ -105,7 +110,7 @@ func (s *Space) count() error {
 	c := s.counter()
 	s.size = new(big.Int)
 	inherited := s.activationSlot()
-	c.product(s.global(), func() {
+	c.product(s.globals, func() {
 		s.plan.Build(c.genes, &c.net)
 		b := c.branch(0, input(&c.net))
 		if b == nil {
@@ -138,7 +143,7 @@ func (s *Space) Bounds(n int, measure func(g *arch.Graph, values []int64)) []Bou
 	c := s.counter()
 	c.quantities, c.measure = make([]int64, n), measure
 	var all tally
-	c.product(s.global(), func() {
+	c.product(s.globals, func() {
 		s.plan.Build(c.genes, &c.net)
 		if b := c.branch(0, input(&c.net)); b != nil {
 			all.add(b.paths, c.nothing())

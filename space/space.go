@@ -18,8 +18,9 @@ type Space struct {
 	name string
 	plan *arch.Plan
 
-	parts    []int // stem, stages, head, in the order in which they are lowered
-	slots    [][]int
+	parts    []int     // stem, stages, head, in the order in which they are lowered
+	slots    [][]int   // genes of each part
+	globals  []int     // genes of the whole network
 	heavy    []float64 // see part.go
 	start    [][]uint16
 	weights  []float64 // of start, cumulative
@@ -265,7 +266,7 @@ func (s *Space) Repair(rng *rand.Rand, g Genome) {
 	shape := input(&w.net)
 	if s.branches[state{0, shape}] == nil {
 		// Nothing fits this input: take the first that something fits.
-		for _, i := range s.global() {
+		for _, i := range s.globals {
 			g[i] = s.start[0][i]
 		}
 		s.plan.Build(g, &w.net)
@@ -281,16 +282,6 @@ func (s *Space) Repair(rng *rand.Rand, g Genome) {
 		shape = out
 	}
 	s.canonical(g)
-}
-
-func (s *Space) global() []int {
-	var slots []int
-	for i := range s.plan.Slots {
-		if s.plan.Slots[i].Stage == int(arch.InInput) {
-			slots = append(slots, i)
-		}
-	}
-	return slots
 }
 
 func input(n *arch.Network) arch.Shape {

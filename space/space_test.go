@@ -50,6 +50,13 @@ stages:
   - {block: inverted, width: [8, 16], depth: [1, 2], activation: relu, se: [0, 0.25], se_of: [hidden, input], per_block: [se]}
   - {block: conv, width: 8, depth: [0, 1]}
 head: {classes: 10}`,
+	"blocks that shrink": `
+input: {resolution: [8, 12]}
+stem: {width: 8, depth: [1, 2], pool: {kernel: 2}}
+stages:
+  - {block: [conv, separable], width: 8, depth: [1, 2, 3], padding: [0, 1]}
+  - {block: conv, width: [8, 16], depth: [0, 1, 2], stride: 2, padding: 0}
+head: {classes: 10}`,
 	"parts that exclude each other": `
 input: {resolution: 32}
 stem: {width: [9, 16]}
