@@ -48,8 +48,12 @@ func (g *Graph) Err() error {
 func (g *Graph) Reset(input Shape) Tensor {
 	g.Layers, g.inputs, g.err = g.Layers[:0], g.inputs[:0], nil
 	g.stage, g.block, g.norm, g.bias = InInput, -1, true, false
-	l := g.push(OpInput, "", input)
-	l.Inputs = nil
+	g.push(OpInput, "", input)
+	if input.C < 1 || input.H < 1 || input.W < 1 {
+		g.Failf("", "an input of %v", input)
+	} else {
+		g.bound("", int(input.C), int(input.H), int(input.W), 0)
+	}
 	return 0
 }
 

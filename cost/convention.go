@@ -37,8 +37,10 @@ type conventionTerm struct {
 }
 
 // Count returns what the counter would print for a lowered network, term by
-// term: the sum of their values is its figure, the first is the exact MACs. The
-// terms of a convention are the same for all networks; some are 0.
+// term, for one image: the sum of their values is its figure, the first is the
+// exact MACs. The terms of a convention are the same for all networks; some are 0.
+// A pool whose windows hold more than 2^46 pixels counts as if they held so many,
+// which keeps every sum within an int64.
 func (c *Convention) Count(g *arch.Graph) []Term {
 	terms := make([]Term, len(c.terms))
 	for j, t := range c.terms {
@@ -206,7 +208,7 @@ var conventions = []Convention{
 		Name: "pycls", Figure: "flops",
 		Summary: "pycls (RegNet): MACs with biases",
 		Formula: "MACs + biases",
-		Assumes: "Found from the figures of its dev/model_complexity.json, not by running it.",
+		Assumes: "Found from the figures that it publishes, not by running it.",
 		terms:   []conventionTerm{macsTerm, biasTerm},
 	},
 	{
@@ -331,13 +333,14 @@ const (
 	resNetPaper   = "He et al. 2015, table 1"
 	shufflePaper  = "Zhang et al. 2017, table 1"
 	shuffle2Paper = "Ma et al. 2018, table 8; Megvii's README"
+	vggSlide      = "lecture slides (AI System Lab, NCKU), rows added up"
 	slimV1        = "TF-slim, mobilenet_v1.md"
-	seedSlides    = "the course's slides, after Iandola et al. 2016"
+	seedSlides    = "Iandola et al. 2016, table 2"
 
 	strideFirst  = "The paper's bottleneck has its stride in the first 1x1 (stride_first: true), torchvision's and ours in the 3x3, so that the first 1x1 of three stages runs on four times the pixels."
 	noClassifier = "The paper leaves out the classifier."
 	megviiForm   = "The authors' unit with a stride keeps the input's channels in its short branch (form: megvii); torchvision's, and ours, gives each branch half the width."
-	wrongTable   = "The table is wrong; its rows of the other resolutions and widths are right."
+	wrongTable   = "The table is wrong; its rows of widths 1.0 and 0.5 are right."
 )
 
 var published = []PublishedFigure{
@@ -348,15 +351,15 @@ var published = []PublishedFigure{
 	{"shufflenet", "ShuffleNet 1x, 1 group", "MACs", "143M", shufflePaper, 143_078_976, noClassifier},
 	{"shufflenet", "ShuffleNet 1x, 2 groups", "MACs", "140M", shufflePaper, 140_836_512, noClassifier},
 	{"shufflenet", "ShuffleNet 1x, 3 groups", "MACs", "137M", shufflePaper, 137_460_672, noClassifier},
-	{"shufflenet", "ShuffleNet 1x, 4 groups", "MACs", "133M", shufflePaper, 134_341_376, noClassifier},
+	{"shufflenet", "ShuffleNet 1x, 4 groups", "MACs", "133M", shufflePaper, 134_339_776, noClassifier},
 	{"shufflenet", "ShuffleNet 1x, 8 groups", "MACs", "137M", shufflePaper, 138_365_952, noClassifier},
 	{"shufflenet", "ShuffleNet 0.5x, 4 groups", "MACs", "38M", "ShuffleNet 0.5x of any groups", 36_468_448, "The stem of 24 channels scales too; by groups the count is from 36.5M to 40.5M."},
 	{"shufflenet_v2", "ShuffleNetV2 1x, Megvii's", "MACs", "146M", shuffle2Paper, 145_814_296, megviiForm},
-	{"shufflenet_v2_x1_5", "ShuffleNetV2 1.5x, Megvii's", "MACs", "299M", shuffle2Paper, 0, megviiForm},
+	{"shufflenet_v2_x1_5", "ShuffleNetV2 1.5x, Megvii's", "MACs", "299M", shuffle2Paper, 298_970_656, megviiForm},
 	{"shufflenet_v2_x2_0", "ShuffleNetV2 2x, Megvii's", "MACs", "591M", shuffle2Paper, 590_783_000, megviiForm},
 	{"mobilenet", "MobileNet 0.75, 224 pixels", "MACs", "317M", slimV1, 325_400_448, wrongTable},
 	{"mobilenet", "MobileNet 0.75, 192 pixels", "MACs", "233M", slimV1, 239_273_472, wrongTable},
-	{"mobilenet", "MobileNet 0.75, 160 pixels", "MACs", "162M", slimV1, 0, wrongTable},
+	{"mobilenet", "MobileNet 0.75, 160 pixels", "MACs", "162M", slimV1, 166_396_800, wrongTable},
 	{"mobilenet", "MobileNet 0.75, 128 pixels", "MACs", "104M", slimV1, 106_770_432, wrongTable},
 	{"mobilenet", "MobileNet 0.25, 192 pixels", "MACs", "34M", slimV1, 30_212_608, wrongTable},
 	{"mobilenet", "MobileNet 1.0", "params", "4.24M", slimV1, 4_231_976, "It counts three numbers for each channel of a batch normalisation, not two."},
@@ -365,8 +368,8 @@ var published = []PublishedFigure{
 	{"mobilenet_v3_small", "MobileNetV3-small", "MACs", "66M", "Howard et al. 2019, an early version", 56_510_400, "The network changed in later versions of the paper."},
 	{"mobilenet_v3_large", "MobileNetV3-large", "MACs", "219M", "Howard et al. 2019, table 3", 216_589_760, "Not explained; TF-slim's table of the same network says 217M."},
 	{"efficientnet_b1", "EfficientNet-B1, 240 pixels", "MACs", "0.70B", "Tan and Le 2019, table 2", 686_802_832, "Not explained; two digits, the nearest would be 0.69B."},
-	{"vgg16", "VGG-16", "params", "136.7M", "the rows of the course's VGG slide, added up", 138_357_544, "The rows are rounded; its total of 138M is right."},
-	{"vgg16", "VGG-16", "FLOPs", "30.82B", "the rows of the course's VGG slide, added up", 30_940_528_640, "The rows are rounded; its total of 30.9B is right."},
+	{"vgg16", "VGG-16", "params", "136.7M", vggSlide, 138_357_544, "The rows are rounded; its total of 138M is right."},
+	{"vgg16", "VGG-16", "FLOPs", "30.82B", vggSlide, 30_940_528_640, "The rows are rounded; its total of 30.9B is right."},
 	{"alexnet", "AlexNet with two groups", "weight bytes", "240MB", seedSlides, 243_860_896, "Mixed units: 243.86 MB are 232.56 MiB."},
-	{"squeezenet", "SqueezeNet 1.0", "weight bytes", "4.8MB", seedSlides, 4_993_696, "Mixed units: 4.994 MB are 4.762 MiB, 48.8 times less than AlexNet; the slide says 50."},
+	{"squeezenet", "SqueezeNet 1.0", "weight bytes", "4.8MB", seedSlides, 4_993_696, "Mixed units: 4.994 MB are 4.762 MiB, 48.8 times less than AlexNet; the table says 50."},
 }

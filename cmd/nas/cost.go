@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -12,9 +13,10 @@ import (
 
 type costOptions struct {
 	report.CostOptions
-	bits   int
-	layers bool
-	format string
+	bits       int
+	layers     bool
+	format     string
+	convention string
 }
 
 func newCostCommand() *cobra.Command {
@@ -39,6 +41,7 @@ and Huffman coding as in Deep Compression, and low-rank linear layers.`,
   nas cost vgg16 --layers
   nas cost mobilenet_v2 --by stage --batch 8 --bits 8
   nas cost squeezenet --bits 6 --density 0.33 --index-bits 5 --codebook --huffman 0.18
+  nas cost resnet50 --convention fvcore
   nas cost my.yaml --format json`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return o.run(c, args) },
@@ -54,12 +57,16 @@ and Huffman coding as in Deep Compression, and low-rank linear layers.`,
 	f.Float64Var(&o.Compression.Huffman, "huffman", 0, "share of the bits that entropy coding saves")
 	f.IntVar(&o.Compression.Rank, "rank", 0, "rank of the factors of linear layers")
 	f.StringVar(&o.format, "format", "table", "table, csv or json")
+	f.StringVar(&o.convention, "convention", "", "what another counter prints for one image, and why: "+strings.Join(cost.ConventionNames(), ", "))
 	return c
 }
 
 func (o *costOptions) run(c *cobra.Command, args []string) error {
 	if err := oneOf("format", o.format, "table", "csv", "json"); err != nil {
 		return err
+	}
+	if o.convention != "" {
+		return o.runConvention(c, args)
 	}
 	if o.layers && o.By == "" {
 		o.By = "layer"
@@ -95,4 +102,30 @@ func (o *costOptions) run(c *cobra.Command, args []string) error {
 		costs = append(costs, counted)
 	}
 	return report.WriteCosts(c.OutOrStdout(), costs, o.format)
+}
+
+// runConvention prints what another counter would, instead of the costs.
+func (o *costOptions) runConvention(c *cobra.Command, args []string) error {
+	if err := oneOf("convention", o.convention, cost.ConventionNames()...); err != nil {
+		return err
+	}
+	for _, flag := range []string{"layers", "by", "batch", "bits", "density", "index-bits", "codebook", "huffman", "rank", "format"} {
+		if c.Flags().Changed(flag) {
+			return usageError{fmt.Errorf("--convention and --%s do not go together", flag)}
+		}
+	}
+	convention, _ := cost.ConventionByName(o.convention)
+	for i, name := range args {
+		n, err := runner.OpenNetwork(name)
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			fmt.Fprintln(c.OutOrStdout())
+		}
+		if err := report.WriteConvention(c.OutOrStdout(), n, &convention); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
 }

@@ -66,7 +66,7 @@ func newRoot() *cobra.Command {
 	})
 	root.AddCommand(
 		newRunCommand(), newShowCommand(), newPlotCommand(),
-		newCostCommand(), newSpaceCommand(), newSampleCommand(), newPredictorCommand(),
+		newCostCommand(), newExplainCommand(), newSpaceCommand(), newSampleCommand(), newPredictorCommand(),
 	)
 	wrapArgs(root)
 	return root
