@@ -34,9 +34,9 @@ and activations that all layers read and write; energy is an estimate (package
 cost names its source). Everything is exact but the energy and the compressed
 size.
 
---density, --index-bits, --codebook, --huffman and --rank estimate the size of a
-compressed model, at the width of --bits: pruning, quantisation with a codebook
-and Huffman coding as in Deep Compression, and low-rank linear layers.`,
+--rank, --density, --code-bits, --index-bits, --codebook and --huffman estimate
+the size of a compressed model: low-rank linear layers, pruning, quantisation
+with a codebook and Huffman coding, the last three as in Deep Compression.`,
 		Example: `  nas cost mobilenet_v2 resnet50
   nas cost vgg16 --layers
   nas cost mobilenet_v2 --by stage --batch 8 --bits 8
@@ -52,6 +52,7 @@ and Huffman coding as in Deep Compression, and low-rank linear layers.`,
 	f.IntVar(&o.Batch, "batch", 1, "images at a time")
 	f.IntVar(&o.bits, "bits", 32, "bits of a weight and of an activation")
 	f.Float64Var(&o.Compression.Density, "density", 0, "share of the weights that pruning keeps")
+	f.Float64Var(&o.Compression.Bits, "code-bits", 0, "bits of a compressed weight, also a mean such as 5.4 (default --bits)")
 	f.Float64Var(&o.Compression.IndexBits, "index-bits", 0, "bits for the position of each kept weight")
 	f.BoolVar(&o.Compression.Codebook, "codebook", false, "count a table of values for each layer")
 	f.Float64Var(&o.Compression.Huffman, "huffman", 0, "share of the bits that entropy coding saves")
@@ -84,7 +85,9 @@ func (o *costOptions) run(c *cobra.Command, args []string) error {
 		return usageError{fmt.Errorf("--bits: %w", err)}
 	}
 	if o.Compression != (cost.Compression{}) {
-		o.Compression.Bits = float64(o.bits)
+		if o.Compression.Bits == 0 {
+			o.Compression.Bits = float64(o.bits)
+		}
 		if err := o.Compression.Check(); err != nil {
 			return usageError{err}
 		}
@@ -109,7 +112,7 @@ func (o *costOptions) runConvention(c *cobra.Command, args []string) error {
 	if err := oneOf("convention", o.convention, cost.ConventionNames()...); err != nil {
 		return err
 	}
-	for _, flag := range []string{"layers", "by", "batch", "bits", "density", "index-bits", "codebook", "huffman", "rank", "format"} {
+	for _, flag := range []string{"layers", "by", "batch", "bits", "density", "code-bits", "index-bits", "codebook", "huffman", "rank", "format"} {
 		if c.Flags().Changed(flag) {
 			return usageError{fmt.Errorf("--convention and --%s do not go together", flag)}
 		}
