@@ -63,16 +63,6 @@ func TotalEnergy(g *arch.Graph, p Precision) Energy {
 	return sum
 }
 
-// Intensity returns the MACs for each byte moved: below the ratio of a device's
-// arithmetic to its bandwidth, memory is what limits the layer (Williams et al.
-// 2009, Roofline). It is 0 where nothing is moved.
-func Intensity(macs int64, t Traffic) float64 {
-	if t.Total() == 0 {
-		return 0
-	}
-	return float64(macs) / float64(t.Total())
-}
-
 // Picojoules returns the energy as an integer, so that it can be summed and
 // compared like the other costs.
 func (e Energy) Picojoules() int64 { return int64(math.Round(e.Total())) }

@@ -41,7 +41,7 @@ type NetworkCost struct {
 	Bits        Bits        `json:"bits"`
 	Largest     LayerBytes  `json:"largest_layer"` // input and output of the convolution or linear layer with most
 	Moved       int64       `json:"moved_bytes"`   // weights and activations, in and out of all layers
-	Intensity   float64     `json:"macs_per_byte"` // MACs / moved bytes
+	Intensity   float64     `json:"macs_per_byte"` // below a device's ratio of arithmetic to bandwidth, memory is the limit (Williams et al. 2009, Roofline)
 	Energy      float64     `json:"energy_millijoules"`
 	Compressed  int64       `json:"compressed_bytes,omitempty"`
 	Layers      []LayerCost `json:"layers,omitempty"`
@@ -89,6 +89,7 @@ type LayerCost struct {
 	Params      int64     `json:"params"`
 	Activations int64     `json:"activations"`
 	Moved       int64     `json:"moved_bytes"`
+	Intensity   float64   `json:"macs_per_byte"`
 	Energy      float64   `json:"energy_millijoules"`
 }
 
@@ -212,6 +213,9 @@ func (m *costMeter) layer(i int) LayerCost {
 		Moved:  t.Weights + batch*(t.Read+t.Written),
 		Energy: (e.Weights + float64(batch)*(e.Compute+e.Activations)) / millijoule,
 	}
+	if row.Moved > 0 {
+		row.Intensity = float64(row.MACs) / float64(row.Moved)
+	}
 	if l.KernelH > 0 {
 		row.Kernel = fmt.Sprintf("%dx%d", l.KernelH, l.KernelW)
 	}
@@ -274,20 +278,20 @@ func WriteCosts(w io.Writer, costs []NetworkCost, format string) error {
 func writeCostCSV(w io.Writer, costs []NetworkCost) error {
 	c := csv.NewWriter(w)
 	integer := func(v int64) string { return strconv.FormatInt(v, 10) }
-	energy := func(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
+	decimal := func(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
 	for i, n := range costs {
 		switch {
 		case n.Layers != nil:
 			if i == 0 {
 				c.Write([]string{
 					"network", "name", "kind", "input", "output", "kernel", "stride", "groups",
-					"macs", "flops", "params", "activations", "moved_bytes", "energy_millijoules",
+					"macs", "flops", "params", "activations", "moved_bytes", "macs_per_byte", "energy_millijoules",
 				})
 			}
 			for _, l := range n.Layers {
 				c.Write([]string{
 					n.Name, l.Name, string(l.Kind), l.Input, l.Output, l.Kernel, strconv.Itoa(l.Stride), strconv.Itoa(l.Groups),
-					integer(l.MACs), integer(l.FLOPs), integer(l.Params), integer(l.Activations), integer(l.Moved), energy(l.Energy),
+					integer(l.MACs), integer(l.FLOPs), integer(l.Params), integer(l.Activations), integer(l.Moved), decimal(l.Intensity), decimal(l.Energy),
 				})
 			}
 		case n.Groups != nil:
@@ -297,7 +301,7 @@ func writeCostCSV(w io.Writer, costs []NetworkCost) error {
 			for _, g := range n.Groups {
 				c.Write([]string{
 					n.Name, g.Name, strconv.Itoa(g.Layers),
-					integer(g.MACs), integer(g.FLOPs), integer(g.Params), integer(g.Activations), integer(g.Moved), energy(g.Energy),
+					integer(g.MACs), integer(g.FLOPs), integer(g.Params), integer(g.Activations), integer(g.Moved), decimal(g.Energy),
 				})
 			}
 		default:
@@ -311,7 +315,7 @@ func writeCostCSV(w io.Writer, costs []NetworkCost) error {
 			c.Write([]string{
 				n.Name, integer(n.MACs), integer(n.FLOPs), integer(n.Params), integer(n.Activations), integer(n.WeightBytes),
 				integer(n.PeakMemory.All), integer(n.PeakMemory.Fused), integer(n.PeakMemory.InPlace),
-				integer(n.Moved), energy(n.Energy), integer(n.Compressed),
+				integer(n.Moved), decimal(n.Energy), integer(n.Compressed),
 			})
 		}
 	}
@@ -363,16 +367,24 @@ func networkTable(costs []NetworkCost) *Table {
 
 // layerTable lists the layers that have MACs or parameters.
 func layerTable(n *NetworkCost) *Table {
-	t := NewTable("lllrrrrrrrr", "layer", "kind", "output", "kernel", "stride", "groups", "weights", "MACs", "FLOPs", "share", "energy")
+	t := NewTable("lllrrrrrrrrr", "layer", "kind", "output", "kernel", "stride", "groups", "weights", "MACs", "FLOPs", "share", "MACs/byte", "energy")
 	for _, l := range n.Layers {
 		if l.MACs == 0 && l.Params == 0 {
 			continue
 		}
 		t.Row(l.Name, string(l.Kind), l.Output, l.Kernel, blank(l.Stride), blank(l.Groups),
-			grouped(l.Params), grouped(l.MACs), grouped(l.FLOPs), percent(l.MACs, n.MACs), joules(l.Energy))
+			grouped(l.Params), grouped(l.MACs), grouped(l.FLOPs), percent(l.MACs, n.MACs), intensity(l), joules(l.Energy))
 	}
-	t.Row(n.Name, "total", "", "", "", "", grouped(n.Params), grouped(n.MACs), grouped(n.FLOPs), "", joules(n.Energy))
+	t.Row(n.Name, "total", "", "", "", "", grouped(n.Params), grouped(n.MACs), grouped(n.FLOPs), "", fmt.Sprintf("%.1f", n.Intensity), joules(n.Energy))
 	return t
+}
+
+// intensity shows the MACs for each byte of a layer that has any.
+func intensity(l LayerCost) string {
+	if l.MACs == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f", l.Intensity)
 }
 
 func groupTable(n *NetworkCost) *Table {
