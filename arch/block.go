@@ -50,8 +50,8 @@ type Param struct {
 	Enum     []string // words of an enum
 	Doc      string   // one line, for help texts
 	// Active reports whether the parameter matters for the other values of u;
-	// nil means always. Two networks that differ only in inactive parameters
-	// are the same network.
+	// nil means always. It may look at the parameters, First, Width and Stride.
+	// Two networks that differ only in inactive parameters are the same network.
 	Active func(u *Unit) bool
 }
 
@@ -170,9 +170,15 @@ var plainName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 // with the name of another or of a key that every stage has, a default that is
 // out of range or of the wrong kind, a range without an end.
 func Register(b Block) error {
+	if b == nil {
+		return errors.New("arch: register block: nil")
+	}
 	name := b.Name()
 	if !plainName.MatchString(name) {
 		return fmt.Errorf("arch: register block %q: a name is lower-case letters, digits and _", name)
+	}
+	if n := len(b.Params()); n > 32 {
+		return fmt.Errorf("arch: register block %q: %d parameters; at most 32", name, n)
 	}
 	seen := slices.Clone(stageKeys)
 	for _, p := range b.Params() {

@@ -85,16 +85,12 @@ func (p *Plan) MarkBlock(genes []uint16, part, block int, active []bool) {
 	}
 }
 
-// unit returns a block as its Lower would see it.
+// unit returns a block as Param.Active may see it.
 func (p *Plan) unit(genes []uint16, s *stagePlan, block int) *Unit {
 	t := &s.types[int(s.block.at(genes))]
 	u := &Unit{First: block == 0, Width: int(s.width.of(block).at(genes)), Stride: 1, values: make([]float64, len(t.values))}
 	if block == 0 {
 		u.Stride = int(s.stride.at(genes))
-	}
-	u.Activation = Activation(s.activation.at(genes))
-	if s.inherits {
-		u.Activation = Activation(p.activation.at(genes))
 	}
 	for i := range t.values {
 		u.values[i] = t.values[i].of(block).at(genes)
@@ -261,6 +257,7 @@ func (p *Plan) Genes(n *Network) ([]uint16, error) {
 		t := &s.types[which]
 		for i := range st.Depth {
 			row, u := st.row(i), st.unit(i)
+			u.Activation = Identity // as in unit
 			match(s.width.of(i), row[0], path+".width")
 			for j := range t.values {
 				if t.params[j].Active == nil || t.params[j].Active(&u) {
@@ -320,6 +317,7 @@ func (t *typePlan) allows(st *Stage) bool {
 	}
 	for i := range st.Depth {
 		row, u := st.row(i), st.unit(i)
+		u.Activation = Identity // as in unit
 		for j, p := range t.params {
 			if (p.Active == nil || p.Active(&u)) && !slices.Contains(t.values[j].of(i).options, row[1+j]) {
 				return false

@@ -90,7 +90,7 @@ func Load(file string, r io.Reader) (*Predictor, error) {
 // Open returns the embedded predictor of the given name, which is "imagenet", or else
 // loads the file at that path.
 func Open(nameOrPath string) (*Predictor, error) {
-	if nameOrPath == imagenetName {
+	if nameOrPath == ImagenetName {
 		return Imagenet()
 	}
 	f, err := os.Open(nameOrPath)

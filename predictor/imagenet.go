@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// imagenetName is the name of the embedded predictor in configurations and
+// ImagenetName is the name of the embedded predictor in configurations and
 // commands.
-const imagenetName = "imagenet"
+const ImagenetName = "imagenet"
 
 // The predictor is trained from records/imagenet.jsonl. TestImagenet trains it
 // again and compares.

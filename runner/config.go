@@ -2,15 +2,19 @@ package runner
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/efficientnas/nas/arch"
 	"github.com/efficientnas/nas/cost"
 	"github.com/efficientnas/nas/internal/strict"
 	"github.com/efficientnas/nas/pareto"
+	"github.com/efficientnas/nas/predictor"
 	"github.com/efficientnas/nas/space"
 )
 
@@ -25,7 +29,10 @@ type Config struct {
 	Accuracy    Accuracy
 	Search      Search
 
-	source []byte                  // the file as read, to be kept with the results
+	// The files as read, to be kept with the results. A configuration that names
+	// a space file names the one beside it.
+	source, spaceFile []byte
+
 	bounds map[string]space.Bounds // of every additive metric
 }
 
@@ -56,7 +63,7 @@ type Accuracy struct {
 	// predictor's errors rather than good networks. Default 1.
 	Deviations float64
 
-	pos strict.Pos
+	predictorAt, recipeAt strict.Pos
 }
 
 // Search says how the space is explored.
@@ -91,12 +98,16 @@ func LoadConfig(path string) (*Config, error) {
 	for _, key := range []string{"name", "space", "objectives", "accuracy", "search"} {
 		f.Require(key)
 	}
-	if c.Name != "" && (c.Name != filepath.Base(c.Name) || c.Name == "." || c.Name == "..") {
-		f.Fail(f.Get("name").Errorf("\"name\" names a folder of the results, so it must be a plain word, found %q", c.Name))
+	if n := f.Get("name"); n != nil && !plainName.MatchString(c.Name) {
+		f.Fail(n.Errorf("\"name\" names a folder: at most 64 letters, digits, '.', '_' and '-', a letter or digit first; found %q", c.Name))
 	}
 	if n := f.Get("space"); n != nil {
-		c.Space, err = readSpace(n)
+		var file []byte
+		c.Space, file, err = readSpace(n)
 		f.Fail(err)
+		if file != nil {
+			c.spaceFile, c.source = file, renamed(source, n, spaceYAML)
+		}
 	}
 	if n := f.Get("objectives"); n != nil {
 		c.Objectives = objectives(f, n)
@@ -117,10 +128,20 @@ func LoadConfig(path string) (*Config, error) {
 		g := n.Fields("accuracy")
 		g.Require("predictor")
 		c.Accuracy = Accuracy{
-			Predictor:  g.Text("predictor", ""),
-			Recipe:     g.Text("recipe", ""),
-			Deviations: g.Float("deviations", 1, 0, 10),
-			pos:        n.Pos,
+			Predictor:   g.Text("predictor", ""),
+			Recipe:      g.Text("recipe", ""),
+			Deviations:  g.Float("deviations", 1, 0, 10),
+			predictorAt: n.Pos,
+			recipeAt:    n.Pos,
+		}
+		if v := g.Get("predictor"); v != nil {
+			c.Accuracy.predictorAt = v.Pos
+			if v.Text != predictor.ImagenetName {
+				c.Accuracy.Predictor = beside(path, v.Text)
+			}
+		}
+		if v := g.Get("recipe"); v != nil {
+			c.Accuracy.recipeAt = v.Pos
 		}
 		f.Fail(g.Done())
 	}
@@ -147,21 +168,51 @@ func LoadConfig(path string) (*Config, error) {
 	return c, nil
 }
 
-// readSpace reads an inline space, or the space file that is named, relative to
-// the configuration.
-func readSpace(n *strict.Node) (*space.Space, error) {
+var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+// renamed returns source with the path in node n replaced by a name.
+func renamed(source []byte, n *strict.Node, name string) []byte {
+	lines := strings.SplitAfter(string(source), "\n")
+	line := lines[n.Line-1]
+	before, after := line[:n.Column-1], line[n.Column-1:]
+	for _, raw := range []string{n.Text, `"` + n.Text + `"`, "'" + n.Text + "'"} {
+		if rest, ok := strings.CutPrefix(after, raw); ok {
+			lines[n.Line-1] = before + name + rest
+			break
+		}
+	}
+	return []byte(strings.Join(lines, ""))
+}
+
+// beside returns the path that stands in the configuration file at config: it
+// is relative to that file.
+func beside(config, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(config), path)
+}
+
+// readSpace reads an inline space, or the space file that is named. Of a file it
+// also returns the content.
+func readSpace(n *strict.Node) (*space.Space, []byte, error) {
 	if n.Kind != strict.String {
-		return space.From(n)
+		s, err := space.From(n)
+		return s, nil, err
 	}
-	path := n.Text
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(filepath.Dir(n.File), path)
+	if n.Text == "" {
+		return nil, nil, n.Errorf("\"space\" is a space, or the path of a space file; found an empty string")
 	}
-	s, err := space.Read(path)
+	path := beside(n.File, n.Text)
+	data, err := strict.ReadBytes(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, n.Errorf("the space file %s does not exist", path)
+		return nil, nil, n.Errorf("the space file %s does not exist", path)
 	}
-	return s, err
+	if err != nil {
+		return nil, nil, n.Errorf("the space file: %v", err)
+	}
+	s, err := space.Parse(path, data)
+	return s, data, err
 }
 
 func objectives(f *strict.Fields, n *strict.Node) []Objective {
@@ -217,8 +268,8 @@ func constraints(f *strict.Fields, n *strict.Node) []Constraint {
 			return 0
 		}
 		b, err := m.unit.parse(v.Text)
-		if err == nil && b < 0 {
-			err = errors.New("a bound cannot be negative")
+		if err == nil && (b < 0 || m.unit == share && b > 1) {
+			err = fmt.Errorf("%s is no %s", v.Text, m.unit.allowed()[2:])
 		}
 		if err != nil {
 			f.Fail(v.Errorf("the bound of %s: %v", m.name, err))

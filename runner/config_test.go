@@ -76,8 +76,9 @@ func TestBadConfigs(t *testing.T) {
 		{"bits", "accuracy: {p", "precision: {weights: 64}\naccuracy: {p", `c.yaml:10:22: "weights" must be from 1 to 32, found 64`},
 		{"too few weight bytes", "params: {max: 7M}", "weight_bytes: 10B", `c.yaml:9:41: no network of the space has so few weight_bytes: the least is `},
 		{"bytes for a count", "params: {max: 7M}", "energy: 2MB", `c.yaml:9:35: the bound of energy: "2MB" is not a number of picojoules, or with nJ, uJ, mJ or J, such as 2mJ`},
+		{"an accuracy in percent", "params: {max: 7M}", "accuracy: 76", `c.yaml:9:37: the bound of accuracy: 76 is no share of 1, or a percentage, such as 0.7 or 70%`},
 		{"no space", "\nspace:", "\nspaces:", `c.yaml:2:1: a run configuration: unknown key "spaces"; did you mean "space"?`},
-		{"a path as name", "name: test", "name: ../test", `c.yaml:1:7: "name" names a folder of the results, so it must be a plain word, found "../test"`},
+		{"a path as name", "name: test", "name: ../test", `c.yaml:1:7: "name" names a folder: at most 64 letters, digits, '.', '_' and '-', a letter or digit first; found "../test"`},
 		{"no predictor", "{predictor: imagenet}", "{}", `c.yaml:10:11: accuracy has no "predictor"`},
 		{"negative deviations", "imagenet}", "imagenet, deviations: -1}", `c.yaml:10:45: "deviations" must be from 0 to 10, found -1`},
 		{"a bomb", "name: test", "name: &a [*a, *a]", `c.yaml:1:7: `},
@@ -102,6 +103,20 @@ func TestBadConfigs(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
+	}
+}
+
+func TestSpaceFiles(t *testing.T) {
+	inline := good[strings.Index(good, "space:"):strings.Index(good, "objectives:")]
+	for path, want := range map[string]string{
+		"nowhere.yaml": "nowhere.yaml does not exist",
+		"'.'":          "is a folder, not a file",
+		`""`:           "found an empty string",
+	} {
+		_, err := load(t, strings.Replace(good, inline, "space: "+path+"\n", 1))
+		if err == nil || !strings.Contains(err.Error(), "c.yaml:2:8: ") || !strings.Contains(err.Error(), want) {
+			t.Errorf("space: %s: got error %v, want c.yaml:2:8: and %q", path, err, want)
+		}
 	}
 }
 

@@ -2,8 +2,11 @@ package runner
 
 import (
 	"context"
+	"fmt"
 	"math"
+	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/efficientnas/nas/arch"
 	"github.com/efficientnas/nas/cost"
@@ -23,11 +26,17 @@ type evaluator struct {
 	energy    bool      // some metric is the energy
 	predictor *predictor.Predictor
 
-	// predictions, by candidate ID, and the sample of explored networks that
-	// the picture shows. Each element is written by one goroutine.
-	predictions []predictor.Prediction
-	explored    []Explored
-	stride      int
+	// predictions by candidate ID, of the front and of the batch being
+	// evaluated.
+	mu          sync.Mutex
+	predictions map[int]predictor.Prediction
+
+	// explored is the sample of explored networks that the picture shows, by ID
+	// over stride. Each element is written by one goroutine.
+	explored []Explored
+	stride   int
+
+	beyond []atomic.Int64 // by constraint: networks beyond it
 
 	scratch sync.Pool // of *scratch
 }
@@ -48,22 +57,24 @@ type scratch struct {
 	block []string
 }
 
-func newEvaluator(c *Config, p *predictor.Predictor) (*evaluator, error) {
+// newEvaluator returns an evaluator of at most total networks.
+func newEvaluator(c *Config, p *predictor.Predictor, total int) (*evaluator, error) {
 	if _, err := p.Batch(c.Accuracy.Recipe); err != nil {
-		return nil, c.Accuracy.pos.Errorf("accuracy: %v", err)
+		return nil, c.Accuracy.recipeAt.Errorf("accuracy: %v", err)
 	}
 	e := &evaluator{
 		config:      c,
 		predictor:   p,
-		predictions: make([]predictor.Prediction, c.Search.Evaluations),
-		stride:      (c.Search.Evaluations + maxExplored - 1) / maxExplored,
+		predictions: make(map[int]predictor.Prediction),
+		stride:      (total + maxExplored - 1) / maxExplored,
 	}
-	e.explored = make([]Explored, (c.Search.Evaluations+e.stride-1)/e.stride)
+	e.explored = make([]Explored, (total+e.stride-1)/e.stride)
 	for _, o := range c.Objectives {
 		e.objective = append(e.objective, metricByName(o.Metric))
 		e.peak = e.peak || o.Metric == "peak_memory"
 		e.energy = e.energy || o.Metric == "energy"
 	}
+	e.beyond = make([]atomic.Int64, len(c.Constraints))
 	for _, k := range c.Constraints {
 		e.bound = append(e.bound, metricByName(k.Metric))
 		e.peak = e.peak || k.Metric == "peak_memory"
@@ -92,7 +103,8 @@ func (e *evaluator) Evaluate(
 			out[i] = search.Evaluation{Err: err}
 			continue
 		}
-		c := s.meter.lowered(e.peak, e.energy)
+		sampled := batch[i].ID%e.stride == 0 // shown in the picture, with any cost on its axis
+		c := s.meter.lowered(e.peak || sampled, e.energy || sampled)
 		if v := e.violation(&c); v > 0 {
 			out[i] = search.Evaluation{Violation: v}
 			continue
@@ -120,12 +132,27 @@ func (e *evaluator) Evaluate(
 			}
 		}
 		out[i] = search.Evaluation{Objectives: objectives, Violation: e.accuracyViolation(sober)}
-		e.predictions[id] = p
-		if id%e.stride == 0 {
+		if id%e.stride == 0 && out[i].Violation == 0 {
 			e.explored[id/e.stride] = Explored{Costs: s.costs[j], Accuracy: p.Accuracy, Block: s.block[j]}
 		}
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for j, i := range s.which {
+		e.predictions[batch[i].ID] = predictions[j]
+	}
 	return nil
+}
+
+// keep forgets all predictions but those of the front.
+func (e *evaluator) keep(front []search.Outcome[space.Genome]) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	kept := make(map[int]predictor.Prediction, len(front))
+	for _, member := range front {
+		kept[member.ID] = e.predictions[member.ID]
+	}
+	e.predictions = kept
 }
 
 // violation returns by how much the costs exceed their bounds: the sum of the
@@ -134,7 +161,7 @@ func (e *evaluator) violation(c *Costs) float64 {
 	sum := 0.
 	for i, m := range e.bound {
 		if m.of != nil {
-			sum += excess(float64(m.of(c)), &e.config.Constraints[i])
+			sum += e.excess(i, float64(m.of(c)))
 		}
 	}
 	return sum
@@ -144,10 +171,30 @@ func (e *evaluator) accuracyViolation(accuracy float64) float64 {
 	sum := 0.
 	for i, m := range e.bound {
 		if m.of == nil {
-			sum += excess(accuracy, &e.config.Constraints[i])
+			sum += e.excess(i, accuracy)
 		}
 	}
 	return sum
+}
+
+// excess returns by how much v exceeds constraint i, and keeps count.
+func (e *evaluator) excess(i int, v float64) float64 {
+	x := excess(v, &e.config.Constraints[i])
+	if x > 0 {
+		e.beyond[i].Add(1)
+	}
+	return x
+}
+
+// obstacles says how many networks each bound kept out.
+func (e *evaluator) obstacles() string {
+	var list []string
+	for i := range e.beyond {
+		if n := e.beyond[i].Load(); n > 0 {
+			list = append(list, fmt.Sprintf("%s: %d", e.config.Constraints[i].describe(e.bound[i]), n))
+		}
+	}
+	return strings.Join(list, ", ")
 }
 
 func excess(v float64, k *Constraint) float64 {
@@ -179,11 +226,14 @@ func dominantBlock(n *arch.Network, g *arch.Graph) string {
 			t++
 		}
 		if t == len(types) {
-			continue
+			continue // of so many types, the first sixteen have to do
 		}
 		used = max(used, t+1)
 		types[t].name = name
 		types[t].macs += cost.OfLayer(l).MACs
+	}
+	if used == 0 {
+		return "none"
 	}
 	best := 0
 	for t := range used {

@@ -15,7 +15,7 @@ func benchmarkEvaluate(b *testing.B, c *Config) {
 		b.Fatal(err)
 	}
 	c.Constraints = nil // predict every network
-	e, err := newEvaluator(c, p)
+	e, err := newEvaluator(c, p, 64)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -33,7 +33,10 @@ func OpenNetwork(name string) (*arch.Network, error) {
 			}
 			ids = append(ids, r.Front[i].ID)
 		}
-		return nil, fmt.Errorf("%s: %s", dir, strict.Unknown("network", id, ids))
+		if near := strict.Nearest(id, ids); near != "" {
+			return nil, strict.Pos{File: dir}.Errorf("no network %q on the front; did you mean %q?", id, near)
+		}
+		return nil, strict.Pos{File: dir}.Errorf("no network %q on the front; `nas show %s` lists them", id, dir)
 	}
 	n, err := arch.Read(name)
 	if errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(name, "/.\\") {
@@ -67,10 +70,11 @@ func OpenSpace(path string) (*Config, error) {
 
 // A Survey describes a space.
 type Survey struct {
-	Metrics []MetricRange
-	Shares  []BoundShare
-	All     BoundShare // all constraints together
-	Samples int
+	Metrics   []MetricRange
+	Shares    []BoundShare
+	Uncounted []string   // bounds of the accuracy, which only a predictor can tell
+	All       BoundShare // all constraints together
+	Samples   int
 }
 
 // MetricRange is the least and the greatest cost in a space, exact.
@@ -132,6 +136,7 @@ func (c *Config) Survey(samples int, seed uint64) (*Survey, error) {
 	for i, k := range c.Constraints {
 		m := metricByName(k.Metric)
 		if m.of == nil {
+			survey.Uncounted = append(survey.Uncounted, k.describe(m))
 			continue
 		}
 		survey.Shares = append(survey.Shares, wilson(k.describe(m), within[i], samples))

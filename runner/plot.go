@@ -32,14 +32,21 @@ func (r *Results) Plot(x, title string) (*report.FrontPlot, error) {
 	if m == nil || m.of == nil {
 		return nil, fmt.Errorf("%s", strict.Unknown("cost", x, metricNames()[1:]))
 	}
+	front, err := r.projected(m)
+	if err != nil {
+		return nil, err
+	}
 	if title == "" {
 		title = fmt.Sprintf("%s: %d networks on the front", r.Run.Name, len(r.Front))
+		if len(front) < len(r.Front) {
+			title += fmt.Sprintf(", %d by these two", len(front))
+		}
 	}
 	p := &report.FrontPlot{Title: title, XLabel: m.title, YLabel: "Top-1 accuracy (%)", LogX: true, Explored: r.Run.Evaluations}
 	for _, b := range arch.Blocks() {
 		p.Groups = append(p.Groups, b.Name())
 	}
-	for i := range r.Front {
+	for _, i := range front {
 		f := &r.Front[i]
 		p.Front = append(p.Front, report.Point{X: float64(m.of(&f.Costs)), Y: 100 * f.Accuracy, SD: 100 * f.AccuracySD})
 	}
@@ -65,4 +72,19 @@ func (r *Results) Plot(x, title string) (*report.FrontPlot, error) {
 		}
 	}
 	return p, nil
+}
+
+// projected returns the members of the front that none other dominates by
+// accuracy and the one cost alone: where there are further objectives, or the
+// cost is none, the rest would make the front's line run to and fro.
+func (r *Results) projected(m *metric) ([]int, error) {
+	points := make([][]float64, len(r.Front))
+	for i := range r.Front {
+		points[i] = []float64{r.Front[i].Bound, float64(m.of(&r.Front[i].Costs))}
+	}
+	fronts, err := pareto.Fronts(points, []pareto.Direction{pareto.Maximize, pareto.Minimize})
+	if err != nil || len(fronts) == 0 {
+		return nil, err
+	}
+	return fronts[0], nil
 }

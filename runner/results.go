@@ -13,8 +13,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"syscall"
 
 	"github.com/efficientnas/nas/arch"
+	"github.com/efficientnas/nas/internal/strict"
 )
 
 // The files of a results folder.
@@ -25,6 +27,7 @@ const (
 	exploredCSV   = "explored.csv"
 	runJSON       = "run.json"
 	configYAML    = "config.yaml"
+	spaceYAML     = "space.yaml" // if the configuration names a space file
 	plotSVG       = "pareto.svg"
 	plotPNG       = "pareto.png"
 	architectures = "architectures"
@@ -33,7 +36,7 @@ const (
 // outputs lists them in the order in which they are put in place: front.csv,
 // by which results are known, comes last.
 var outputs = []string{
-	configYAML, runJSON, historyCSV, exploredCSV, architectures, plotSVG, plotPNG, frontJSON, frontCSV,
+	configYAML, spaceYAML, runJSON, historyCSV, exploredCSV, architectures, plotSVG, plotPNG, frontJSON, frontCSV,
 }
 
 // columns are the columns of front.csv that do not depend on the study.
@@ -42,7 +45,13 @@ var columns = []string{
 	"macs", "params", "activations", "weight_bytes", "peak_memory_bytes",
 }
 
-// row returns a member's values of columns, and of the further metrics.
+// boundColumn holds what the front is of: the mean accuracy less the study's
+// number of standard deviations. By it and the other objectives, no row dominates
+// another.
+const boundColumn = "accuracy_bound"
+
+// row returns a member's values of columns, the further metrics, and
+// boundColumn and the genes.
 func (m *Member) row(further []string) []string {
 	integer := func(v int64) string { return strconv.FormatInt(v, 10) }
 	fraction := func(v float64) string { return strconv.FormatFloat(v, 'f', 6, 64) }
@@ -54,6 +63,7 @@ func (m *Member) row(further []string) []string {
 	for _, name := range further {
 		row = append(row, integer(metricByName(name).of(&m.Costs)))
 	}
+	row = append(row, fraction(m.Bound))
 	return append(row, m.Genes...)
 }
 
@@ -74,7 +84,7 @@ func (r *Results) further() []string {
 func (r *Results) WriteFrontCSV(w io.Writer) error {
 	further := r.further()
 	c := csv.NewWriter(w)
-	if err := c.Write(slices.Concat(columns, further, r.Run.Genes)); err != nil {
+	if err := c.Write(slices.Concat(columns, further, []string{boundColumn}, r.Run.Genes)); err != nil {
 		return err
 	}
 	for i := range r.Front {
@@ -91,6 +101,7 @@ type memberJSON struct {
 	ID           string            `json:"id"`
 	Accuracy     float64           `json:"accuracy"`
 	AccuracySD   float64           `json:"accuracy_sd"`
+	Bound        float64           `json:"accuracy_bound"`
 	Source       string            `json:"accuracy_source"`
 	MACs         int64             `json:"macs"`
 	FLOPs        int64             `json:"flops"`
@@ -118,7 +129,7 @@ func (r *Results) WriteFrontJSON(w io.Writer) error {
 			}
 		}
 		list[i] = memberJSON{
-			m.ID, m.Accuracy, m.AccuracySD, m.Source,
+			m.ID, m.Accuracy, m.AccuracySD, m.Bound, m.Source,
 			m.Costs.MACs, m.Costs.FLOPs(), m.Costs.Params, m.Costs.Activations, m.Costs.WeightBytes, m.Costs.PeakMemory,
 			genes, text,
 		}
@@ -158,11 +169,15 @@ type Folder struct {
 	path, partial string
 }
 
-// ErrInUse says that results are in the folder already.
-var ErrInUse = errors.New("the folder holds results already")
+// What stands in the way of a run's folder.
+var (
+	ErrInUse = errors.New("the folder holds results already")
+	ErrBusy  = errors.New("another run writes there, or one was killed")
+)
 
 // NewFolder claims the folder at path for a run. It fails with [ErrInUse] if the
-// folder holds results and force is not set, and if it holds anything else.
+// folder holds results and force is not set, with [ErrBusy] if another run has
+// claimed it, and always if it holds anything else than results.
 func NewFolder(path string, force bool) (*Folder, error) {
 	entries, err := os.ReadDir(path)
 	switch {
@@ -173,15 +188,15 @@ func NewFolder(path string, force bool) (*Folder, error) {
 		if !force {
 			return nil, fmt.Errorf("%s: %w", path, ErrInUse)
 		}
-	case len(entries) > 0 && !force:
-		return nil, fmt.Errorf("%s: %w: it is not empty", path, ErrInUse)
+	case len(entries) > 0:
+		return nil, strict.Pos{File: path}.Errorf("the folder is not empty, and holds no results that could be replaced")
 	}
 	f := &Folder{path: filepath.Clean(path), partial: filepath.Clean(path) + ".partial"}
 	if err := os.MkdirAll(filepath.Dir(f.partial), 0o755); err != nil {
 		return nil, err
 	}
 	if err := os.Mkdir(f.partial, 0o755); errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("%s: %w: another run writes it, or one was killed; remove it if none is running", f.partial, ErrInUse)
+		return nil, fmt.Errorf("%s: %w; if none is running, remove that folder", f.partial, ErrBusy)
 	} else if err != nil {
 		return nil, err
 	}
@@ -210,6 +225,9 @@ func (f *Folder) Write(c *Config, r *Results) (err error) {
 		frontCSV:    r.WriteFrontCSV,
 		frontJSON:   r.WriteFrontJSON,
 	}
+	if c.spaceFile != nil {
+		files[spaceYAML] = func(w io.Writer) error { _, err := w.Write(c.spaceFile); return err }
+	}
 	for i := range r.Front {
 		m := &r.Front[i]
 		files[filepath.Join(architectures, m.ID+".yaml")] = func(w io.Writer) error {
@@ -233,7 +251,11 @@ func (f *Folder) Write(c *Config, r *Results) (err error) {
 }
 
 func (f *Folder) place() error {
-	if err := os.Remove(f.path); err == nil || errors.Is(err, fs.ErrNotExist) { // an empty folder may stand there
+	info, err := os.Lstat(f.path)
+	if err == nil && info.IsDir() {
+		err = os.Remove(f.path) // an empty folder may stand there
+	}
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
 		return os.Rename(f.partial, f.path)
 	}
 	for _, name := range outputs {
@@ -262,6 +284,9 @@ func writeFile(path string, write func(io.Writer) error) error {
 // ReadResults reads the results in a folder: all but the history.
 func ReadResults(dir string) (*Results, error) {
 	r := &Results{}
+	if _, err := os.Stat(filepath.Join(dir, runJSON)); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil, strict.Pos{File: dir}.Errorf("not a results folder: there is no %s in it", runJSON)
+	}
 	if err := readJSON(filepath.Join(dir, runJSON), &r.Run); err != nil {
 		return nil, err
 	}
@@ -283,7 +308,7 @@ func ReadResults(dir string) (*Results, error) {
 		if err != nil {
 			return nil, err
 		}
-		m := Member{ID: j.ID, Network: n, Accuracy: j.Accuracy, AccuracySD: j.AccuracySD, Source: j.Source}
+		m := Member{ID: j.ID, Network: n, Accuracy: j.Accuracy, AccuracySD: j.AccuracySD, Bound: j.Bound, Source: j.Source}
 		if m.Costs, err = costs.costs(n); err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", filepath.Join(dir, frontJSON), j.ID, err)
 		}

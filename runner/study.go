@@ -73,7 +73,8 @@ type Member struct {
 	Network    *arch.Network
 	Accuracy   float64 // mean, a fraction of 1
 	AccuracySD float64
-	Source     string // "predicted" or "measured"
+	Bound      float64 // lower confidence bound: what the front is of
+	Source     string  // "predicted" or "measured"
 	Costs      Costs
 	Genes      []string // options in words; empty for inactive genes
 }
@@ -94,7 +95,11 @@ func Run(ctx context.Context, c *Config, o Options) (*Results, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := newEvaluator(c, p)
+	total := c.Search.Evaluations
+	if n := c.Space.Size(); n.IsInt64() {
+		total = int(min(int64(total), n.Int64()))
+	}
+	e, err := newEvaluator(c, p, total)
 	if err != nil {
 		return nil, err
 	}
@@ -115,12 +120,14 @@ func Run(ctx context.Context, c *Config, o Options) (*Results, error) {
 		Recorder: func(s search.Progress[space.Genome]) error {
 			now := Progress{
 				Evaluations: s.Evaluations,
-				Total:       c.Search.Evaluations,
+				Total:       total,
 				Front:       s.FrontSize,
 				Hypervolume: s.Hypervolume,
 				Seconds:     time.Since(begin).Seconds(),
 			}
-			for _, member := range s.Front() {
+			front := s.Front()
+			e.keep(front)
+			for _, member := range front {
 				now.Best = max(now.Best, e.predictions[member.ID].Accuracy)
 			}
 			r.History = append(r.History, now)
@@ -170,11 +177,14 @@ func Run(ctx context.Context, c *Config, o Options) (*Results, error) {
 		}
 		r.Front = append(r.Front, m)
 	}
-	if len(r.Front) == 0 && result.Status != search.Interrupted {
-		return nil, fmt.Errorf("none of %d networks met all constraints (%d were beyond a bound, %d could not be built); loosen a bound or search longer",
-			result.Evaluations, result.Infeasible, result.Failed)
+	if len(r.Front) > 0 {
+		return r, nil
 	}
-	return r, nil
+	if result.Status == search.Interrupted {
+		return nil, fmt.Errorf("interrupted after %d evaluations, before any network met all constraints", result.Evaluations)
+	}
+	return nil, fmt.Errorf("none of %d networks met all constraints (beyond a bound: %s; could not be built: %d); loosen a bound or search longer",
+		result.Evaluations, e.obstacles(), result.Failed)
 }
 
 func newMethod(c *Config, directions []pareto.Direction) (search.Method[space.Genome], error) {
@@ -189,9 +199,12 @@ func newMethod(c *Config, directions []pareto.Direction) (search.Method[space.Ge
 func openPredictor(a *Accuracy) (*predictor.Predictor, error) {
 	p, err := predictor.Open(a.Predictor)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, a.pos.Errorf("accuracy: %q is neither the embedded predictor \"imagenet\" nor the file of a saved one", a.Predictor)
+		return nil, a.predictorAt.Errorf("accuracy: %q is neither the embedded predictor \"imagenet\" nor the file of a saved one", a.Predictor)
 	}
-	return p, err
+	if err != nil {
+		return nil, a.predictorAt.Errorf("accuracy: %v", err)
+	}
+	return p, nil
 }
 
 // member makes a network of the front presentable.
@@ -209,6 +222,7 @@ func (e *evaluator) member(c *Config, o search.Outcome[space.Genome]) (Member, e
 		Network:    n,
 		Accuracy:   e.predictions[o.ID].Accuracy,
 		AccuracySD: e.predictions[o.ID].SD,
+		Bound:      e.predictions[o.ID].Accuracy - c.Accuracy.Deviations*e.predictions[o.ID].SD,
 		Source:     "predicted",
 		Genes:      c.Space.Words(o.Genome),
 	}

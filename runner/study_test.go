@@ -94,8 +94,7 @@ func TestFrontKeepsWhatTheConfigurationAsks(t *testing.T) {
 		}
 		if i > 0 {
 			before := r.Front[i-1]
-			bound, lower := m.Accuracy-m.AccuracySD, before.Accuracy-before.AccuracySD
-			if m.Costs.MACs <= before.Costs.MACs || bound <= lower {
+			if m.Costs.MACs <= before.Costs.MACs || m.Bound <= before.Bound || m.Bound != m.Accuracy-m.AccuracySD {
 				t.Errorf("%s does not follow %s on a front of lower confidence bounds", m.ID, before.ID)
 			}
 		}
@@ -195,7 +194,7 @@ func TestFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewFolder(in("claimed"), true); !errors.Is(err, ErrInUse) {
+	if _, err := NewFolder(in("claimed"), true); !errors.Is(err, ErrBusy) {
 		t.Errorf("a folder that is being written: got %v", err)
 	}
 	first.Discard()
@@ -204,8 +203,10 @@ func TestFolder(t *testing.T) {
 		t.Errorf("a folder that was given up: got %v", err)
 	}
 	again.Discard()
-	if _, err := NewFolder(in("foreign"), false); !errors.Is(err, ErrInUse) {
-		t.Errorf("a folder of somebody else: got %v", err)
+	for _, force := range []bool{false, true} {
+		if _, err := NewFolder(in("foreign"), force); err == nil || !strings.Contains(err.Error(), "not empty") {
+			t.Errorf("a folder of somebody else: got %v", err)
+		}
 	}
 	if _, err := NewFolder(in("file/x"), false); err == nil || errors.Is(err, ErrInUse) {
 		t.Errorf("below a file: got %v", err)

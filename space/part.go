@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"math/big"
 	"math/rand/v2"
 	"slices"
@@ -108,7 +109,11 @@ func (s *Space) count() error {
 	}
 
 	c := s.counter()
+	c.quantities = make([]int64, 1)
+	c.measure = func(g *arch.Graph, values []int64) { values[0] = int64(len(g.Layers)) - 1 } // without the input
 	s.size = new(big.Int)
+	all := new(big.Int)
+	var paths []*big.Int // of s.start
 	inherited := s.activationSlot()
 	c.product(s.globals, func() {
 		s.plan.Build(c.genes, &c.net)
@@ -121,13 +126,22 @@ func (s *Space) count() error {
 			n.Sub(n, b.silent)
 		}
 		s.size.Add(s.size, n)
-		all, _ := new(big.Float).SetInt(&b.paths.n).Float64()
-		if k := len(s.weights); k > 0 {
-			all += s.weights[k-1]
-		}
 		s.start = append(s.start, append([]uint16(nil), c.genes...))
-		s.weights = append(s.weights, all)
+		paths = append(paths, &b.paths.n)
+		all.Add(all, &b.paths.n)
+		if most := b.paths.bounds[0].Greatest; most > arch.MaxLayers && c.err == nil {
+			c.err = s.plan.Pos(0).Errorf("networks of this space have up to %d layers; at most %d are supported", most, arch.MaxLayers)
+		}
 	})
+	if c.err != nil {
+		return c.err
+	}
+	sum := 0.
+	for _, n := range paths {
+		share, _ := new(big.Rat).SetFrac(n, all).Float64()
+		sum += share
+		s.weights = append(s.weights, sum)
+	}
 	if s.size.Sign() == 0 {
 		return c.impossible()
 	}
@@ -142,8 +156,10 @@ func (s *Space) count() error {
 func (s *Space) Bounds(n int, measure func(g *arch.Graph, values []int64)) []Bounds {
 	c := s.counter()
 	c.quantities, c.measure = make([]int64, n), measure
+	c.lowered = math.MinInt // the space was counted, so this ends
 	var all tally
 	c.product(s.globals, func() {
+		clear(c.branches) // what was measured may depend on the whole network's genes
 		s.plan.Build(c.genes, &c.net)
 		if b := c.branch(0, input(&c.net)); b != nil {
 			all.add(b.paths, c.nothing())
@@ -178,15 +194,20 @@ func (w *walker) lower(i int, g Genome, in arch.Shape) (arch.Shape, bool) {
 		return out, false
 	}
 	b := s.branches[state{i, in}]
-	return out, b != nil && b.keep[out] > 0
+	if b == nil {
+		return out, false
+	}
+	_, leads := b.keep[out] // of very many paths the share can round to 0
+	return out, leads
 }
 
 // draw draws part i of g uniformly from the ways to build it that lead to the
-// output, each in proportion to the networks behind it.
-func (w *walker) draw(rng *rand.Rand, i int, g Genome, in arch.Shape) arch.Shape {
+// output, each in proportion to the networks behind it. It fails if hardly any
+// can be built.
+func (w *walker) draw(rng *rand.Rand, i int, g Genome, in arch.Shape) (arch.Shape, error) {
 	s := w.space
 	active := make([]bool, len(g))
-	for {
+	for range maxDraws {
 		for _, j := range s.slots[i] {
 			g[j] = uint16(rng.IntN(len(s.plan.Slots[j].Options)))
 		}
@@ -206,10 +227,16 @@ func (w *walker) draw(rng *rand.Rand, i int, g Genome, in arch.Shape) arch.Shape
 		}
 		out, ok := w.lower(i, g, in)
 		if keep := s.branches[state{i, in}].keep[out]; ok && (keep >= 1 || rng.Float64() < keep) {
-			return out
+			return out, nil
 		}
 	}
+	return arch.Shape{}, s.plan.Pos(s.parts[i]).Errorf(
+		"none of %d random choices of this stage could be built: leave out those that do not fit together", maxDraws)
 }
+
+// maxDraws bounds the draws of one part, of which most are kept as long as a
+// fair share of its choices can be built.
+const maxDraws = 1 << 20
 
 // lightest returns a lower bound on how many draws of part i's genes are one
 // and the same because they differ in inactive genes only.
@@ -276,7 +303,14 @@ type counter struct {
 
 	failed *arch.BuildError // of the furthest part that nothing fits
 	at     int
+
+	lowered int   // blocks
+	err     error // why counting was given up
 }
+
+// maxLowered bounds the work of counting a space, to some seconds. It does not
+// depend on the machine, so that a space is refused everywhere or nowhere.
+const maxLowered = 2 << 20
 
 func (s *Space) counter() *counter {
 	return &counter{
@@ -320,6 +354,9 @@ func (c *counter) impossible() error {
 
 // product calls f for every combination of options of the slots, in genes.
 func (c *counter) product(slots []int, f func()) {
+	if c.err != nil {
+		return
+	}
 	if len(slots) == 0 {
 		f()
 		return
@@ -337,6 +374,9 @@ func (c *counter) product(slots []int, f func()) {
 func (c *counter) branch(i int, in arch.Shape) *branch {
 	s := c.space
 	key := state{i, in}
+	if c.err != nil {
+		return nil
+	}
 	if b, ok := c.branches[key]; ok {
 		return b
 	}
@@ -517,6 +557,9 @@ func (c *counter) blocks(
 				if len(own[b]) > 0 {
 					s.plan.BuildPart(c.genes, part, &c.net)
 				}
+				if c.lowered++; c.lowered > maxLowered && c.err == nil {
+					c.err = s.plan.Pos(part).Errorf("this stage has too many choices to be counted, with those before it: use fewer or larger steps")
+				}
 				out, err := c.net.LowerBlock(&c.graph, part, b, at.shape)
 				if !c.note(i, err) {
 					return
@@ -552,7 +595,9 @@ func (c *counter) note(i int, err error) bool {
 	if err == nil {
 		return true
 	}
-	if b, ok := err.(*arch.BuildError); ok && (c.failed == nil || i > c.at) {
+	// Of one part, the first message by its letters: which came first depends on
+	// the order of maps.
+	if b, ok := err.(*arch.BuildError); ok && (c.failed == nil || i > c.at || i == c.at && b.Error() < c.failed.Error()) {
 		c.failed, c.at = b, i
 	}
 	return false

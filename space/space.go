@@ -168,7 +168,10 @@ func (s *Space) Sample(rng *rand.Rand) (Genome, error) {
 		s.plan.Build(g, &w.net)
 		shape := input(&w.net)
 		for i := range s.parts {
-			shape = w.draw(rng, i, g, shape)
+			var err error
+			if shape, err = w.draw(rng, i, g, shape); err != nil {
+				return nil, err
+			}
 		}
 		// An activation that no part inherits is drawn too often: keep its
 		// first option only.
@@ -181,6 +184,7 @@ func (s *Space) Sample(rng *rand.Rand) (Genome, error) {
 // Mutate returns a changed copy of parent: every active gene changes with
 // probability one in their number, and at least one does. A gene with ordered
 // options goes to a neighbouring option every second time, else to any other.
+// Genes that become active with it are drawn.
 // What cannot be built is repaired, see [Space.Repair].
 func (s *Space) Mutate(rng *rand.Rand, parent Genome) (Genome, error) {
 	active := make([]bool, len(parent))
@@ -204,12 +208,27 @@ func (s *Space) Mutate(rng *rand.Rand, parent Genome) (Genome, error) {
 				child[i] = s.other(rng, i, child[i])
 			}
 		}
-		s.Repair(rng, child)
+		s.draft(rng, child, active)
+		if err := s.Repair(rng, child); err != nil {
+			return nil, err
+		}
 		if !slices.Equal(child, parent) {
 			break
 		}
 	}
 	return child, nil
+}
+
+// draft draws the genes of child that were not active before and are now, as
+// after a change of block type or depth: their zero means nothing.
+func (s *Space) draft(rng *rand.Rand, child Genome, before []bool) {
+	now := make([]bool, len(child))
+	s.plan.Active(child, now)
+	for i, on := range now {
+		if on && !before[i] {
+			child[i] = uint16(rng.IntN(len(s.plan.Slots[i].Options)))
+		}
+	}
 }
 
 // other draws another option of gene i.
@@ -249,16 +268,16 @@ func (s *Space) Crossover(rng *rand.Rand, a, b Genome) (Genome, error) {
 			child[i] = b[i]
 		}
 	}
-	s.Repair(rng, child)
-	return child, nil
+	return child, s.Repair(rng, child)
 }
 
 // Repair makes g, which it changes, canonical and one that can be built. From
 // the stem to the head, a part that does not fit what comes before it, or after
 // which nothing fits, has one of its active genes changed: the last that can
 // help in the order of the genome, to the nearest option that does (the lower
-// of two). If no single gene helps, all genes of the part are drawn anew.
-func (s *Space) Repair(rng *rand.Rand, g Genome) {
+// of two). If no single gene helps, all genes of the part are drawn anew; it
+// fails if hardly any draw can be built.
+func (s *Space) Repair(rng *rand.Rand, g Genome) error {
 	s.canonical(g)
 	w := s.walkers.Get().(*walker)
 	defer s.walkers.Put(w)
@@ -276,12 +295,16 @@ func (s *Space) Repair(rng *rand.Rand, g Genome) {
 		out, ok := w.lower(i, g, shape)
 		if !ok {
 			if out, ok = w.nearest(i, g, shape); !ok {
-				out = w.draw(rng, i, g, shape)
+				var err error
+				if out, err = w.draw(rng, i, g, shape); err != nil {
+					return err
+				}
 			}
 		}
 		shape = out
 	}
 	s.canonical(g)
+	return nil
 }
 
 func input(n *arch.Network) arch.Shape {

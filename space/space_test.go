@@ -50,6 +50,14 @@ stages:
   - {block: inverted, width: [8, 16], depth: [1, 2], activation: relu, se: [0, 0.25], se_of: [hidden, input], per_block: [se]}
   - {block: conv, width: 8, depth: [0, 1]}
 head: {classes: 10}`,
+	"values of the whole network": `
+input: {resolution: 16}
+norm: [batch, none]
+bias: [true, false]
+stem: {width: 8}
+stages:
+  - {block: [conv, bottleneck], width: [8, 16], depth: [1, 2]}
+head: {classes: 10, bias: [true, false]}`,
 	"blocks that shrink": `
 input: {resolution: [8, 12]}
 stem: {width: 8, depth: [1, 2], pool: {kernel: 2}}
@@ -119,6 +127,9 @@ func TestBoundsEqualEnumeration(t *testing.T) {
 			if l := &g.Layers[i]; l.Op == arch.OpConv {
 				values[0] += l.Out.Elements() * int64(l.KernelH) * int64(l.In.C/l.Groups)
 				values[1] -= int64(l.Groups)
+				if l.Bias {
+					values[1] += 1000
+				}
 			}
 		}
 	}
@@ -237,7 +248,9 @@ func TestRepair(t *testing.T) {
 					g[i] = uint16(rapid.IntRange(0, len(s.plan.Slots[i].Options)-1).Draw(t, s.plan.Slots[i].Path))
 				}
 				want, fits := all[s.Key(g)]
-				s.Repair(rand.New(rand.NewPCG(1, 1)), g)
+				if err := s.Repair(rand.New(rand.NewPCG(1, 1)), g); err != nil {
+					t.Fatal(err)
+				}
 				if fits && !slices.Equal(g, want) {
 					t.Fatalf("changed %v to %v, although it can be built", want, g)
 				}
@@ -295,6 +308,36 @@ head: {classes: 10}`, "test.yaml:6:5: no network of this space can be built: sta
 				t.Errorf("got error  %v\nwant prefix %s", err, test.want)
 			}
 		})
+	}
+}
+
+// What would take for ever is refused, soon.
+func TestUnreasonableSpaces(t *testing.T) {
+	for _, test := range []struct{ name, text, want string }{
+		{"too many choices", `
+input: {resolution: 32}
+stem: {width: 8}
+stages:
+  - {block: bottleneck, width: {from: 1, to: 4000}, hidden: {from: 1, to: 4000}}
+head: {classes: 10}`, "test.yaml:5:5: this stage has too many choices to be counted"},
+		{"too many layers", "input: {resolution: 32}\nstem: {width: 8}\nstages:" + strings.Repeat("\n  - {block: conv, width: 8, depth: [1, 256]}", 70) +
+			"\nhead: {classes: 10}", "test.yaml:4:5: networks of this space have up to 53766 layers; at most 16384 are supported"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := Parse("test.yaml", []byte(test.text))
+			if err == nil || !strings.HasPrefix(err.Error(), test.want) {
+				t.Errorf("got error  %v\nwant prefix %s", err, test.want)
+			}
+		})
+	}
+	s := parse(t, `
+input: {resolution: 32}
+stem: {width: 16}
+stages:
+  - {block: conv, width: 16, depth: 20, groups: [1, 3, 5, 7], per_block: [groups]}
+head: {classes: 10}`)
+	if g, err := s.Sample(rand.New(rand.NewPCG(1, 1))); err == nil || !strings.Contains(err.Error(), "test.yaml:5:5: none of ") {
+		t.Errorf("one way in 10^12 that can be built: got %v, %v", g, err)
 	}
 }
 

@@ -8,9 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/signal"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -26,9 +24,7 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // run is main without the process: results go to stdout, talk and progress to
@@ -113,10 +109,12 @@ func exitCode(err error) int {
 	var output outputError
 	var input *strict.Error
 	switch {
+	case errors.As(err, &usage), errors.As(err, &input),
+		errors.Is(err, runner.ErrInUse), errors.Is(err, runner.ErrBusy):
+		return exitInput
 	case errors.As(err, &output):
 		return exitFailed
-	case errors.As(err, &usage), errors.As(err, &input),
-		errors.Is(err, runner.ErrInUse), errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist):
 		return exitInput
 	}
 	return exitFailed

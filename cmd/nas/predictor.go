@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/efficientnas/nas/internal/strict"
 	"github.com/efficientnas/nas/predictor"
 	"github.com/efficientnas/nas/report"
 	"github.com/efficientnas/nas/runner"
@@ -51,7 +53,7 @@ file that a run configuration can name. The same records give the same file.`,
 			o := predictor.Options{Recipe: recipe}
 			p, err := predictor.Train(records, o)
 			if err != nil {
-				return err
+				return usageError{fmt.Errorf("%s: %w", args[0], err)}
 			}
 			if err := printQuality(c.ErrOrStderr(), records, o); err != nil {
 				return err
@@ -92,22 +94,35 @@ func printQuality(w io.Writer, records []predictor.Record, o predictor.Options) 
 func newPredictorPredictCommand() *cobra.Command {
 	var name, recipe string
 	c := &cobra.Command{
-		Use:     "predict NETWORK...",
-		Short:   "Predict the accuracy of networks",
+		Use:   "predict NETWORK...",
+		Short: "Predict the accuracy of networks",
+		Long: `Predict prints the accuracy that networks would reach if they were trained by a
+recipe, with its uncertainty, and beside it the published accuracy of reference
+networks, whoever trained them. A NETWORK is an architecture file, the name of a
+reference network, or DIR#ID for a network of a front (whose run may have asked
+for another recipe: see its run.json).`,
 		Example: "  nas predictor predict mobilenet_v2 my.yaml --recipe torchvision_v1",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			p, err := predictor.Open(name)
 			if err != nil {
-				return err
+				return usageError{err}
 			}
+			used := recipe
+			if used == "" {
+				used = p.Recipe()
+			}
+			if !slices.Contains(p.Recipes(), used) {
+				return usageError{fmt.Errorf("--recipe: %s", strict.Unknown("recipe", used, p.Recipes()))}
+			}
+			fmt.Fprintf(c.ErrOrStderr(), "for the recipe %s; published figures can be of others\n", used)
 			t := report.NewTable("lrrrr", "network", "top-1 %", "± sd", "90 % interval", "published")
 			for _, arg := range args {
 				n, err := runner.OpenNetwork(arg)
 				if err != nil {
 					return err
 				}
-				y, err := p.Predict(n, recipe)
+				y, err := p.Predict(n, used)
 				if err != nil {
 					return fmt.Errorf("%s: %w", arg, err)
 				}

@@ -60,8 +60,7 @@ func (b *bar) update(p runner.Progress) {
 	if b.bar == nil {
 		b.bar = progressbar.NewOptions(p.Total,
 			progressbar.OptionSetWriter(b.w),
-			progressbar.OptionSetWidth(24),
-			progressbar.OptionShowCount(),
+			progressbar.OptionSetWidth(10), // with the description, within 80 columns
 			progressbar.OptionSetPredictTime(false),
 			progressbar.OptionSetElapsedTime(false),
 			progressbar.OptionThrottle(100*time.Millisecond),

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -74,6 +77,9 @@ func (o *runOptions) run(c *cobra.Command, path string) error {
 		out = filepath.Join("results", config.Name)
 	}
 	folder, err := runner.NewFolder(out, o.force)
+	if errors.Is(err, runner.ErrBusy) {
+		return hinted{err, "choose another folder with --out"}
+	}
 	if errors.Is(err, runner.ErrInUse) {
 		return hinted{err, "choose another folder with --out, or replace the results with --force"}
 	}
@@ -82,8 +88,11 @@ func (o *runOptions) run(c *cobra.Command, path string) error {
 	}
 	defer folder.Discard()
 
+	ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	p := newProgress(c.ErrOrStderr(), o.quiet)
-	results, err := runner.Run(c.Context(), config, runner.Options{Workers: o.workers, Observe: p.update})
+	results, err := runner.Run(ctx, config, runner.Options{Workers: o.workers, Observe: p.update})
 	p.finish()
 	if err != nil {
 		return err

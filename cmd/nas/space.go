@@ -44,6 +44,9 @@ networks each constraint leaves, with a 95 % interval.`,
 					fmt.Fprintf(w, "%s\t%.1f %% (%.1f to %.1f)\n", b.Bound, 100*b.Share, 100*b.Low, 100*b.High)
 				}
 			}
+			for _, bound := range survey.Uncounted {
+				fmt.Fprintf(w, "%s\tis not counted here\n", bound)
+			}
 			fmt.Fprintf(w, "\n%d genes\n", len(s.Genes()))
 			for _, g := range s.Genes() {
 				fmt.Fprintf(w, "%s\t%v\n", g.Name, g.Options)
