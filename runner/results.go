@@ -167,6 +167,7 @@ func (r *Results) writeExplored(w io.Writer) error {
 // folder beside it first, so that a failure leaves nothing half-written.
 type Folder struct {
 	path, partial string
+	made          []string // parents that did not exist, the deepest first
 }
 
 // What stands in the way of a run's folder.
@@ -192,6 +193,12 @@ func NewFolder(path string, force bool) (*Folder, error) {
 		return nil, strict.Pos{File: path}.Errorf("the folder is not empty, and holds no results that could be replaced")
 	}
 	f := &Folder{path: filepath.Clean(path), partial: filepath.Clean(path) + ".partial"}
+	for dir := filepath.Dir(f.partial); ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		f.made = append(f.made, dir)
+	}
 	if err := os.MkdirAll(filepath.Dir(f.partial), 0o755); err != nil {
 		return nil, err
 	}
@@ -203,8 +210,14 @@ func NewFolder(path string, force bool) (*Folder, error) {
 	return f, nil
 }
 
-// Discard gives the folder up without leaving a trace.
-func (f *Folder) Discard() { os.RemoveAll(f.partial) }
+// Discard gives the folder up without leaving a trace. After a Write it does
+// nothing.
+func (f *Folder) Discard() {
+	os.RemoveAll(f.partial)
+	for _, dir := range f.made {
+		os.Remove(dir) // if it is empty
+	}
+}
 
 // Write writes all files of the results and puts them in place. Files in the
 // folder that are none of a run's stay. With an error nothing is left behind.

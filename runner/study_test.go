@@ -190,6 +190,14 @@ func TestFolder(t *testing.T) {
 	if err := os.Mkdir(in("empty"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	deep, err := NewFolder(in("deep/down/below"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	deep.Discard()
+	if _, err := os.Stat(in("deep")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("parents of a folder that was given up are left: %v", err)
+	}
 	first, err := NewFolder(in("claimed"), false)
 	if err != nil {
 		t.Fatal(err)

@@ -81,10 +81,18 @@ func printQuality(w io.Writer, records []predictor.Record, o predictor.Options) 
 	if err != nil {
 		return err
 	}
+	all := len(records)
 	predictions, records = predictor.Comparable(predictions, records)
+	if len(records) == 0 {
+		fmt.Fprintln(w, "no two records are of one recipe, so nothing can be said of the quality")
+		return nil
+	}
 	q, err := predictor.Assess(predictions, records)
 	if err != nil {
 		return err
+	}
+	if apart := all - len(records); apart > 0 {
+		fmt.Fprintf(w, "%d of %d records are the only ones of their recipe and stay out of the following\n", apart, all)
 	}
 	fmt.Fprintf(w, "leave-one-out over %d records: RMSE %.2f, MAE %.2f points; Kendall tau %.3f, Spearman %.3f; 90 %% intervals cover %.0f %%\n",
 		len(records), 100*q.RMSE, 100*q.MAE, q.Kendall, q.Spearman, 100*q.Coverage90)
