@@ -37,7 +37,7 @@ func ratio(def float64, hidden int) Param {
 }
 
 func hidden() Param {
-	return Param{Name: "hidden", Min: 0, Max: MaxWidth, Doc: "hidden channels; 0 means as the ratio or the expansion says"}
+	return Param{Name: "hidden", Min: 0, Max: MaxWidth, Doc: "hidden channels; 0 means as many as the ratio or the expansion gives"}
 }
 
 // hiddenWidth returns the hidden channels that the parameters ask for: the

@@ -2,6 +2,7 @@ package arch_test
 
 import (
 	"flag"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -66,7 +67,7 @@ func docTable(t *testing.T) string {
 // describe returns the type, the range and the default of a parameter.
 func describe(p arch.Param) (kind, span, def string) {
 	number := func(v float64) string {
-		if v > 0 && v < 0.1 && 1/v == float64(int(1/v)) {
+		if v > 0 && v < 0.1 && v*64 == math.Trunc(v*64) {
 			return "1/" + strconv.Itoa(int(1/v))
 		}
 		return strconv.FormatFloat(v, 'f', -1, 64)

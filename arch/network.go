@@ -220,7 +220,10 @@ func (h *Head) lower(g *Graph, x Tensor) {
 	}
 	if h.ConvClassifier {
 		x = g.Dropout(x, "classifier", h.Dropout)
-		x = g.Conv(x, "classifier", Conv{Out: h.Classes, Bias: h.Bias})
+		others := g.bias
+		g.bias = h.Bias // the classifier's is its own
+		x = g.Conv(x, "classifier", Conv{Out: h.Classes})
+		g.bias = others
 		x = g.Act(x, "classifier", h.Activation)
 		if h.PoolTo > 0 {
 			x = g.AdaptiveAvgPool(x, "", h.PoolTo)

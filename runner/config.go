@@ -30,7 +30,7 @@ type Config struct {
 	Search      Search
 
 	// The files as read, to be kept with the results. A configuration that names
-	// a space file names the one beside it.
+	// a space file or a predictor's names the one beside it.
 	source, spaceFile []byte
 
 	bounds map[string]space.Bounds // of every additive metric
@@ -106,7 +106,7 @@ func LoadConfig(path string) (*Config, error) {
 		c.Space, file, err = readSpace(n)
 		f.Fail(err)
 		if file != nil {
-			c.spaceFile, c.source = file, renamed(source, n, spaceYAML)
+			c.spaceFile, c.source = file, renamed(c.source, n, spaceYAML)
 		}
 	}
 	if n := f.Get("objectives"); n != nil {
@@ -136,8 +136,12 @@ func LoadConfig(path string) (*Config, error) {
 		}
 		if v := g.Get("predictor"); v != nil {
 			c.Accuracy.predictorAt = v.Pos
+			if v.Kind == strict.String && v.Text == "" {
+				g.Fail(v.Errorf("\"predictor\" is the name of an embedded predictor or the path of a saved one; found an empty string"))
+			}
 			if v.Text != predictor.ImagenetName {
 				c.Accuracy.Predictor = beside(path, v.Text)
+				c.source = renamed(c.source, v, predictorJSON)
 			}
 		}
 		if v := g.Get("recipe"); v != nil {
@@ -173,11 +177,11 @@ var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 // renamed returns source with the path in node n replaced by a name.
 func renamed(source []byte, n *strict.Node, name string) []byte {
 	lines := strings.SplitAfter(string(source), "\n")
-	line := lines[n.Line-1]
-	before, after := line[:n.Column-1], line[n.Column-1:]
-	for _, raw := range []string{n.Text, `"` + n.Text + `"`, "'" + n.Text + "'"} {
-		if rest, ok := strings.CutPrefix(after, raw); ok {
-			lines[n.Line-1] = before + name + rest
+	line := []rune(lines[n.Line-1]) // columns count characters
+	before, after := string(line[:n.Column-1]), string(line[n.Column-1:])
+	for _, quote := range []string{"", `"`, "'"} {
+		if rest, ok := strings.CutPrefix(after, quote+n.Text+quote); ok {
+			lines[n.Line-1] = before + quote + name + quote + rest
 			break
 		}
 	}
@@ -190,7 +194,11 @@ func beside(config, path string) string {
 	if filepath.IsAbs(path) {
 		return path
 	}
-	return filepath.Join(filepath.Dir(config), path)
+	path = filepath.Join(filepath.Dir(config), path)
+	if filepath.Base(path) == path { // never the name of something embedded
+		path = "." + string(filepath.Separator) + path
+	}
+	return path
 }
 
 // readSpace reads an inline space, or the space file that is named. Of a file it
@@ -268,7 +276,11 @@ func constraints(f *strict.Fields, n *strict.Node) []Constraint {
 			return 0
 		}
 		b, err := m.unit.parse(v.Text)
-		if err == nil && (b < 0 || m.unit == share && b > 1) {
+		switch {
+		case err != nil:
+		case b < 0:
+			err = errors.New("it cannot be negative")
+		case m.unit == share && b > 1:
 			err = fmt.Errorf("%s is no %s", v.Text, m.unit.allowed()[2:])
 		}
 		if err != nil {

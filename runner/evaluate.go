@@ -191,7 +191,11 @@ func (e *evaluator) obstacles() string {
 	var list []string
 	for i := range e.beyond {
 		if n := e.beyond[i].Load(); n > 0 {
-			list = append(list, fmt.Sprintf("%s: %d", e.config.Constraints[i].describe(e.bound[i]), n))
+			bound := e.config.Constraints[i].describe(e.bound[i])
+			if k := e.config.Accuracy.Deviations; e.bound[i].of == nil && k > 0 {
+				bound += fmt.Sprintf(" less %v standard deviations", k)
+			}
+			list = append(list, fmt.Sprintf("%s: %d", bound, n))
 		}
 	}
 	return strings.Join(list, ", ")

@@ -52,9 +52,6 @@ func (r *Results) Plot(x, title string) (*report.FrontPlot, error) {
 	}
 	for i := range r.Explored {
 		e := &r.Explored[i]
-		if m.of(&e.Costs) == 0 {
-			continue // peak memory and energy are measured only where they are objectives or bounds
-		}
 		p.Candidates = append(p.Candidates, report.Candidate{X: float64(m.of(&e.Costs)), Y: 100 * e.Accuracy, Group: e.Block})
 	}
 	costs := meter{precision: r.Run.precision()}

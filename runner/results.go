@@ -17,6 +17,7 @@ import (
 
 	"github.com/efficientnas/nas/arch"
 	"github.com/efficientnas/nas/internal/strict"
+	"github.com/efficientnas/nas/predictor"
 )
 
 // The files of a results folder.
@@ -27,7 +28,8 @@ const (
 	exploredCSV   = "explored.csv"
 	runJSON       = "run.json"
 	configYAML    = "config.yaml"
-	spaceYAML     = "space.yaml" // if the configuration names a space file
+	spaceYAML     = "space.yaml"     // if the configuration names a space file
+	predictorJSON = "predictor.json" // if it names a predictor's file
 	plotSVG       = "pareto.svg"
 	plotPNG       = "pareto.png"
 	architectures = "architectures"
@@ -36,7 +38,7 @@ const (
 // outputs lists them in the order in which they are put in place: front.csv,
 // by which results are known, comes last.
 var outputs = []string{
-	configYAML, spaceYAML, runJSON, historyCSV, exploredCSV, architectures, plotSVG, plotPNG, frontJSON, frontCSV,
+	configYAML, spaceYAML, predictorJSON, runJSON, historyCSV, exploredCSV, architectures, plotSVG, plotPNG, frontJSON, frontCSV,
 }
 
 // columns are the columns of front.csv that do not depend on the study.
@@ -109,6 +111,7 @@ type memberJSON struct {
 	Activations  int64             `json:"activations"`
 	WeightBytes  int64             `json:"weight_bytes"`
 	PeakMemory   int64             `json:"peak_memory_bytes"`
+	Energy       int64             `json:"energy"` // picojoules
 	Genes        map[string]string `json:"genes"`
 	Architecture json.RawMessage   `json:"architecture"`
 }
@@ -130,7 +133,7 @@ func (r *Results) WriteFrontJSON(w io.Writer) error {
 		}
 		list[i] = memberJSON{
 			m.ID, m.Accuracy, m.AccuracySD, m.Bound, m.Source,
-			m.Costs.MACs, m.Costs.FLOPs(), m.Costs.Params, m.Costs.Activations, m.Costs.WeightBytes, m.Costs.PeakMemory,
+			m.Costs.MACs, m.Costs.FLOPs(), m.Costs.Params, m.Costs.Activations, m.Costs.WeightBytes, m.Costs.PeakMemory, m.Costs.Energy,
 			genes, text,
 		}
 	}
@@ -240,6 +243,17 @@ func (f *Folder) Write(c *Config, r *Results) (err error) {
 	}
 	if c.spaceFile != nil {
 		files[spaceYAML] = func(w io.Writer) error { _, err := w.Write(c.spaceFile); return err }
+	}
+	if c.Accuracy.Predictor != predictor.ImagenetName {
+		files[predictorJSON] = func(w io.Writer) error {
+			from, err := os.Open(c.Accuracy.Predictor)
+			if err != nil {
+				return err
+			}
+			defer from.Close()
+			_, err = io.Copy(w, from)
+			return err
+		}
 	}
 	for i := range r.Front {
 		m := &r.Front[i]

@@ -74,7 +74,9 @@ func From(node *strict.Node) (*Space, error) {
 // or if no network of the space can be built; then it says which stage is in
 // the way and why.
 func New(t *arch.Template) (*Space, error) {
-	plan, err := t.Compile()
+	own := *t
+	own.About = arch.About{} // it is of the network that the space was made from
+	plan, err := own.Compile()
 	if err != nil {
 		return nil, err
 	}
