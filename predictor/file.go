@@ -41,6 +41,7 @@ type content struct {
 
 // rowOfFile is a record as the model sees it.
 type rowOfFile struct {
+	Name   string    `json:"name"`   // of the network
 	Task   int       `json:"task"`   // index of the recipe
 	Target float64   `json:"target"` // log(1 - accuracy)
 	Inputs []float64 `json:"inputs"`

@@ -236,4 +236,16 @@ func newBlock(inverse *mat.SymDense, weights []float64, group []int) (*block, er
 // grow returns a slice of n elements, s if it has the room.
 func grow[T any](s []T, n int) []T { return slices.Grow(s[:0], n)[:n] }
 
+// similarity returns the Matern function M of the rows: the correlation of what
+// the process does not explain by level and trend.
+func (p *gp) similarity(x, y []float64) float64 {
+	squares := 0.
+	for c := range x {
+		d := (x[c] - y[c]) / p.by.scale[c] / p.hyper.Length[c]
+		squares += d * d
+	}
+	m, _ := matern(math.Sqrt(5 * squares))
+	return m
+}
+
 func (p *gp) state() modelState { return modelState{Kind: kindGP, Hyper: p.hyper} }

@@ -15,6 +15,9 @@ type model interface {
 	// leaveOut stores mean and variance of the targets of the group of
 	// records as if they had not been seen.
 	leaveOut(group []int, mean, variance []float64) error
+	// similarity returns how alike two rows of inputs are to the model, from 0
+	// to 1 for the same.
+	similarity(x, y []float64) float64
 	// state returns what a file holds of the model besides the records.
 	state() modelState
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/efficientnas/nas/arch"
 	"github.com/efficientnas/nas/internal/strict"
@@ -19,8 +20,12 @@ type Predictor struct {
 	recipes []string // sorted; a recipe's index is its task
 	recipe  string   // the default
 	rows    []rowOfFile
-	origin  float64 // of the model's targets
-	model   model
+
+	usualOnce  sync.Once // see usual
+	usualValue float64
+
+	origin float64 // of the model's targets
+	model  model
 }
 
 // Options say how to train a predictor. The zero value is ready for use.
@@ -63,7 +68,7 @@ func Train(records []Record, o Options) (*Predictor, error) {
 		if err := r.Network.Lower(&g); err != nil {
 			return nil, fmt.Errorf("predictor: record %d, network %q: %w", i+1, r.Network.Name, err)
 		}
-		row := rowOfFile{Target: rounded(logError(r.Accuracy)), Inputs: make([]float64, NumFeatures)}
+		row := rowOfFile{Name: r.Network.Name, Target: rounded(logError(r.Accuracy)), Inputs: make([]float64, NumFeatures)}
 		extractor.Features(row.Inputs, &g)
 		for c, v := range row.Inputs {
 			row.Inputs[c] = rounded(v)

@@ -47,13 +47,13 @@ var columns = []string{
 	"macs", "params", "activations", "weight_bytes", "peak_memory_bytes",
 }
 
-// boundColumn holds what the front is of: the mean accuracy less the study's
-// number of standard deviations. By it and the other objectives, no row dominates
-// another.
-const boundColumn = "accuracy_bound"
+// predictionColumns follow them. The bound is what the front is of: the mean
+// accuracy less the study's number of standard deviations. By it and the other
+// objectives, no row dominates another.
+var predictionColumns = []string{"accuracy_bound", "nearest_record", "extrapolated"}
 
-// row returns a member's values of columns, the further metrics, and
-// boundColumn and the genes.
+// row returns a member's values of columns, the further metrics,
+// predictionColumns and the genes.
 func (m *Member) row(further []string) []string {
 	integer := func(v int64) string { return strconv.FormatInt(v, 10) }
 	fraction := func(v float64) string { return strconv.FormatFloat(v, 'f', 6, 64) }
@@ -65,7 +65,7 @@ func (m *Member) row(further []string) []string {
 	for _, name := range further {
 		row = append(row, integer(metricByName(name).of(&m.Costs)))
 	}
-	row = append(row, fraction(m.Bound))
+	row = append(row, fraction(m.Bound), m.Nearest, strconv.FormatBool(m.Extrapolated))
 	return append(row, m.Genes...)
 }
 
@@ -86,7 +86,7 @@ func (r *Results) further() []string {
 func (r *Results) WriteFrontCSV(w io.Writer) error {
 	further := r.further()
 	c := csv.NewWriter(w)
-	if err := c.Write(slices.Concat(columns, further, []string{boundColumn}, r.Run.Genes)); err != nil {
+	if err := c.Write(slices.Concat(columns, further, predictionColumns, r.Run.Genes)); err != nil {
 		return err
 	}
 	for i := range r.Front {
@@ -104,6 +104,8 @@ type memberJSON struct {
 	Accuracy     float64           `json:"accuracy"`
 	AccuracySD   float64           `json:"accuracy_sd"`
 	Bound        float64           `json:"accuracy_bound"`
+	Nearest      string            `json:"nearest_record"`
+	Extrapolated bool              `json:"extrapolated"`
 	Source       string            `json:"accuracy_source"`
 	MACs         int64             `json:"macs"`
 	FLOPs        int64             `json:"flops"`
@@ -132,7 +134,7 @@ func (r *Results) WriteFrontJSON(w io.Writer) error {
 			}
 		}
 		list[i] = memberJSON{
-			m.ID, m.Accuracy, m.AccuracySD, m.Bound, m.Source,
+			m.ID, m.Accuracy, m.AccuracySD, m.Bound, m.Nearest, m.Extrapolated, m.Source,
 			m.Costs.MACs, m.Costs.FLOPs(), m.Costs.Params, m.Costs.Activations, m.Costs.WeightBytes, m.Costs.PeakMemory, m.Costs.Energy,
 			genes, text,
 		}
@@ -335,7 +337,7 @@ func ReadResults(dir string) (*Results, error) {
 		if err != nil {
 			return nil, err
 		}
-		m := Member{ID: j.ID, Network: n, Accuracy: j.Accuracy, AccuracySD: j.AccuracySD, Bound: j.Bound, Source: j.Source}
+		m := Member{ID: j.ID, Network: n, Accuracy: j.Accuracy, AccuracySD: j.AccuracySD, Bound: j.Bound, Nearest: j.Nearest, Extrapolated: j.Extrapolated, Source: j.Source}
 		if m.Costs, err = costs.costs(n); err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", filepath.Join(dir, frontJSON), j.ID, err)
 		}

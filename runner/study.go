@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 	"time"
 
 	"github.com/efficientnas/nas/arch"
@@ -74,9 +73,13 @@ type Member struct {
 	Accuracy   float64 // mean, a fraction of 1
 	AccuracySD float64
 	Bound      float64 // lower confidence bound: what the front is of
-	Source     string  // "predicted" or "measured"
-	Costs      Costs
-	Genes      []string // options in words; empty for inactive genes
+	// Nearest names the network among the predictor's records that is most like
+	// this one; Extrapolated says that it is not much like it.
+	Nearest      string
+	Extrapolated bool
+	Source       string // "predicted" or "measured"
+	Costs        Costs
+	Genes        []string // options in words; empty for inactive genes
 }
 
 // Explored is a network that was evaluated and is within the bounds.
@@ -226,7 +229,12 @@ func (e *evaluator) member(c *Config, o search.Outcome[space.Genome]) (Member, e
 		Source:     "predicted",
 		Genes:      c.Space.Words(o.Genome),
 	}
-	n.Name = strings.Trim(c.Name+"-"+m.ID, "-")
+	n.Name = c.Name + "-" + m.ID
+	near, err := e.predictor.Nearest(n)
+	if err != nil {
+		return Member{}, err
+	}
+	m.Nearest, m.Extrapolated = near.Name, near.Far
 	m.Costs, err = (&meter{precision: c.Precision}).costs(n)
 	return m, err
 }

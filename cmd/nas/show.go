@@ -13,8 +13,11 @@ import (
 func newShowCommand() *cobra.Command {
 	var format string
 	c := &cobra.Command{
-		Use:     "show DIR",
-		Short:   "The Pareto front of a run as a table",
+		Use:   "show DIR",
+		Short: "The Pareto front of a run as a table",
+		Long: `Show prints the front of a results folder, sorted by the first minimised
+objective. A star marks accuracies that are extrapolated: the network is less like
+any that the predictor has learnt from than those are like each other.`,
 		Example: "  nas show results/mobile",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -31,13 +34,17 @@ func newShowCommand() *cobra.Command {
 			case "json":
 				return r.WriteFrontJSON(c.OutOrStdout())
 			}
-			t := report.NewTable("lrrrrrrl", "id", "top-1 %", "± sd", "MACs", "params", "activations", "peak memory", "stages (block width x depth)")
+			t := report.NewTable("lrrlrrrrl", "id", "top-1 %", "± sd", "", "MACs", "params", "activations", "peak memory", "stages (block width x depth)")
 			mega := func(v int64, digits int, unit string) string {
 				return strconv.FormatFloat(float64(v)/1e6, 'f', digits, 64) + unit
 			}
 			for i := range r.Front {
 				m := &r.Front[i]
-				t.Row(m.ID, fmt.Sprintf("%.2f", 100*m.Accuracy), fmt.Sprintf("%.2f", 100*m.AccuracySD),
+				far := ""
+				if m.Extrapolated {
+					far = "*"
+				}
+				t.Row(m.ID, fmt.Sprintf("%.2f", 100*m.Accuracy), fmt.Sprintf("%.2f", 100*m.AccuracySD), far,
 					mega(m.Costs.MACs, 1, "M"), mega(m.Costs.Params, 2, "M"), mega(m.Costs.Activations, 2, "M"),
 					mega(m.Costs.PeakMemory, 2, " MB"), m.Network.Summary())
 			}
