@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/efficientnas/nas/cost"
 )
 
 // Quality says how good predictions were.
@@ -53,6 +55,25 @@ func Assess(predictions []Prediction, records []Record) (Quality, error) {
 	q.Kendall = KendallTau(predicted, measured)
 	q.Spearman = Spearman(predicted, measured)
 	return q, nil
+}
+
+// Baselines says how well costs alone rank the records: what a predictor has to
+// beat. The figures are Kendall's tau of accuracy with the cost, which is NaN if
+// all are equal.
+type Baselines struct{ MACs, Params float64 }
+
+// BaselinesOf returns the baselines of the records. It fails if a network cannot
+// be built.
+func BaselinesOf(records []Record) (Baselines, error) {
+	macs, params, accuracy := make([]float64, len(records)), make([]float64, len(records)), make([]float64, len(records))
+	for i := range records {
+		c, err := cost.OfNetwork(records[i].Network)
+		if err != nil {
+			return Baselines{}, fmt.Errorf("predictor: record %d: %w", i+1, err)
+		}
+		macs[i], params[i], accuracy[i] = float64(c.MACs), float64(c.Params), records[i].Accuracy
+	}
+	return Baselines{KendallTau(macs, accuracy), KendallTau(params, accuracy)}, nil
 }
 
 // KendallTau returns Kendall's rank correlation of two lists of one length, in

@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/efficientnas/nas/cost"
 	"pgregory.net/rapid"
 )
 
@@ -118,5 +119,31 @@ func TestAssess(t *testing.T) {
 	}
 	if q, err := Assess(nil, nil); err != nil || q.N != 0 {
 		t.Errorf("of nothing: %v, %v", q, err)
+	}
+}
+
+func TestBaselines(t *testing.T) {
+	records := smallRecords(t, 12)
+	b, err := BaselinesOf(records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The records whose accuracy is their rank by MACs are ranked perfectly by
+	// MACs, and their opposites the other way round.
+	macs := make([]float64, len(records))
+	for i := range records {
+		c, err := cost.OfNetwork(records[i].Network)
+		if err != nil {
+			t.Fatal(err)
+		}
+		macs[i] = float64(c.MACs)
+	}
+	for _, sign := range []float64{1, -1} {
+		for i := range records {
+			records[i].Accuracy = 0.5 + sign*macs[i]/1e12
+		}
+		if got, err := BaselinesOf(records); err != nil || math.Abs(got.MACs-sign) > 1e-12 {
+			t.Errorf("MACs that order the accuracies with sign %v: %+v, %v (before: %+v)", sign, got, err, b)
+		}
 	}
 }

@@ -96,6 +96,14 @@ func printQuality(w io.Writer, records []predictor.Record, o predictor.Options) 
 	}
 	fmt.Fprintf(w, "leave-one-out over %d records: RMSE %.2f, MAE %.2f points; Kendall tau %.3f, Spearman %.3f; 90 %% intervals cover %.0f %%\n",
 		len(records), 100*q.RMSE, 100*q.MAE, q.Kendall, q.Spearman, 100*q.Coverage90)
+	b, err := predictor.BaselinesOf(records)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "for comparison, ranked by MACs alone: Kendall tau %.3f; by parameters alone: %.3f\n", b.MACs, b.Params)
+	if !(q.Kendall > b.MACs) {
+		fmt.Fprintln(w, "warning: the predictor does not rank these networks better than their MACs do; it needs more records, or more varied ones")
+	}
 	return nil
 }
 
