@@ -18,7 +18,7 @@ const ImagenetName = "imagenet"
 var imagenetFile []byte
 
 // Imagenet returns the embedded predictor of top-1 accuracy on ImageNet-1k, trained on
-// the published accuracies of 194 networks of all built-in block types. See the package
+// the published accuracies of 194 networks. See the package
 // comment for its recipes, and for what to believe of it.
 func Imagenet() (*Predictor, error) { return imagenet() }
 
