@@ -528,3 +528,36 @@ func TestStageReads(t *testing.T) {
 		t.Error("an inverted block with groups")
 	}
 }
+
+// The classifier's bias is its own, whatever the other convolutions have.
+func TestClassifierBias(t *testing.T) {
+	for _, classifier := range []string{"linear", "conv"} {
+		for _, norm := range []string{"batch", "none"} {
+			for _, bias := range []bool{true, false} {
+				n, err := arch.Parse("test", fmt.Appendf(nil, `
+input: {resolution: 8}
+norm: %s
+stem: {width: 4}
+stages: [{block: conv, width: 8}]
+head: {classifier: %s, bias: %v, classes: 10}`, norm, classifier, bias))
+				if err != nil {
+					t.Fatal(err)
+				}
+				var g arch.Graph
+				if err := n.Lower(&g); err != nil {
+					t.Fatal(err)
+				}
+				for i := range g.Layers {
+					l := &g.Layers[i]
+					want := norm == "none"
+					if l.Part == "classifier" {
+						want = bias
+					}
+					if (l.Op == arch.OpConv || l.Op == arch.OpLinear) && l.Bias != want {
+						t.Errorf("norm %s, %s classifier with bias %v: %s has bias %v", norm, classifier, bias, l.Name(), l.Bias)
+					}
+				}
+			}
+		}
+	}
+}

@@ -123,6 +123,11 @@ func TestBatchAndBits(t *testing.T) {
 	if four.PeakMemory.Fused != 4*one.PeakMemory.Fused/2 || four.Largest.Bytes != 4*one.Largest.Bytes/2 {
 		t.Errorf("4 images at 16 bits: peak %d, one at 32: %d", four.PeakMemory.Fused, one.PeakMemory.Fused)
 	}
+	// A batch reads the weights once.
+	wide := costOf(t, "mobilenet_v2", CostOptions{Batch: 4})
+	if want := one.WeightBytes + 4*(one.Moved-one.WeightBytes); wide.Moved != want {
+		t.Errorf("a batch of 4 moves %d bytes, want %d", wide.Moved, want)
+	}
 	n, err := arch.Reference("vgg16")
 	if err != nil {
 		t.Fatal(err)

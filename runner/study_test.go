@@ -107,6 +107,19 @@ func TestFrontKeepsWhatTheConfigurationAsks(t *testing.T) {
 	}
 }
 
+func TestExploredAreWithinTheBounds(t *testing.T) {
+	text := strings.Replace(study, "constraints: {", "constraints: {accuracy: 25%, ", 1)
+	_, r := runStudy(t, strings.Replace(text, "imagenet}", "imagenet, deviations: 0}", 1), Options{})
+	if r.Run.Infeasible == 0 || len(r.Explored) == 0 {
+		t.Fatalf("%d networks beyond a bound, %d explored: the test tests nothing", r.Run.Infeasible, len(r.Explored))
+	}
+	for _, x := range r.Explored {
+		if x.Accuracy < 0.25 || x.Costs.MACs > 20e6 || x.Costs.PeakMemory > 400e3 {
+			t.Errorf("explored beyond a bound: %+v", x)
+		}
+	}
+}
+
 func TestThreeObjectives(t *testing.T) {
 	_, r := runStudy(t, strings.Replace(study, "[macs]}", "[params, weight_bytes]}", 1), Options{})
 	var params []int64
@@ -227,6 +240,26 @@ func TestFolder(t *testing.T) {
 	}
 	if err := f.Write(c, r); err != nil {
 		t.Fatal(err)
+	}
+
+	// A link to a folder stays one, and what it leads to is replaced.
+	if err := os.Symlink(in("empty"), in("link")); err != nil {
+		t.Fatal(err)
+	}
+	if f, err = NewFolder(in("link"), true); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(in("empty"), plotPNG)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Write(c, r); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(in("link")); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		t.Errorf("the link was replaced: %v, %v", info, err)
+	}
+	if _, err := os.Stat(filepath.Join(in("empty"), plotPNG)); err != nil {
+		t.Errorf("the folder behind the link: %v", err)
 	}
 
 	// What cannot be written leaves nothing.

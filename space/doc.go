@@ -19,5 +19,13 @@
 // lowering them, not by rules of this package, so it holds for custom blocks
 // too. Sample never draws what cannot be built; Mutate and Crossover repair it
 // by the rule of [Space.Repair]; a space without a single network is refused by
-// [New], with the place and the reason.
+// [New], with the place and the reason; so is one whose choices would take more
+// than some seconds to count.
+//
+// # Costs without networks
+//
+// Quantities that add up over layers, such as MACs and parameters, are known of
+// the whole space and of millions of its networks: [Space.Bounds] is the exact
+// least and greatest, and a [Meter] measures genome after genome in a fraction
+// of the time that building and lowering takes.
 package space

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/efficientnas/nas/arch"
+	"github.com/efficientnas/nas/cost"
 	"github.com/efficientnas/nas/space"
 )
 
@@ -49,4 +50,28 @@ func Example() {
 	//   - {block: grouped, width: 64, depth: 3, stride: 2, groups: 4}
 	//   - {block: inverted, width: 96, stride: 2}
 	// head: {classes: 10}
+}
+
+// The MACs of every network of a space, and of one by its genome.
+func ExampleMeter() {
+	s, err := space.Parse("tiny.yaml", []byte(`
+input: {resolution: 32}
+stem: {width: 8}
+stages: [{block: separable, width: [8, 16], depth: [1, 2]}]
+head: {classes: 10}`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	macs := func(g *arch.Graph, values []int64) { values[0] = cost.Of(g).MACs }
+	fmt.Printf("%+v\n", s.Bounds(1, macs)[0])
+
+	meter := s.Meter(1, macs)
+	values := make([]int64, 1)
+	if err := meter.Measure(make(space.Genome, len(s.Genes())), values); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(values[0], "MACs with the first option of every gene")
+	// Output:
+	// {Least:360528 Greatest:835744}
+	// 360528 MACs with the first option of every gene
 }

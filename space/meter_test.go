@@ -35,6 +35,13 @@ activation: [relu, swish]
 stem: {width: 8}
 stages: [{block: [conv, separable], width: [8, 16], depth: [1, 2]}]
 head: {classes: 10, width: [0, 16]}`}
+	texts = append(texts, `
+input: {resolution: 32}
+stem: {width: 8}
+stages:
+  - {block: conv, width: 8, depth: [1, 2, 3], padding: 0}
+  - {block: conv, width: [8, 16]}
+head: {classes: 10}`)
 	for _, text := range spaces {
 		texts = append(texts, text)
 	}

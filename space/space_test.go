@@ -311,6 +311,28 @@ head: {classes: 10}`, "test.yaml:6:5: no network of this space can be built: sta
 	}
 }
 
+// A gene that a mutation makes matter is drawn: its zero means nothing.
+func TestMutationDrawsWhatBecomesActive(t *testing.T) {
+	s := parse(t, `
+input: {resolution: 32}
+stem: {width: 8}
+stages: [{block: [conv, inverted], width: 8, expansion: [1, 2, 3, 4]}]
+head: {classes: 10}`)
+	expansion := slices.IndexFunc(s.Genes(), func(g Gene) bool { return g.Name == "stages.0.expansion" })
+	rng := rand.New(rand.NewPCG(1, 1))
+	seen := make(map[uint16]bool)
+	for range 200 {
+		g, err := s.Mutate(rng, make(Genome, 2)) // a conv stage can only become an inverted one
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[g[expansion]] = true
+	}
+	if len(seen) != 4 {
+		t.Errorf("an inverted stage that was a conv stage has the expansions %v only", seen)
+	}
+}
+
 // What would take for ever is refused, soon.
 func TestUnreasonableSpaces(t *testing.T) {
 	for _, test := range []struct{ name, text, want string }{
