@@ -36,6 +36,7 @@ var stageKeys = []string{"block", "width", "depth", "stride", "activation", "poo
 // Compile checks every value of the template for its kind and range. Whether
 // the values fit together is decided network by network: see [Network.Lower].
 func (t *Template) Compile() (*Plan, error) {
+	t = t.clone() // the plan must not change with the caller's
 	c := compiler{plan: &Plan{template: t}}
 	p := c.plan
 	if len(t.Stages) > MaxStages {
@@ -58,7 +59,11 @@ func (t *Template) Compile() (*Plan, error) {
 	p.stem = c.stagePlan("stem", &stem)
 	for i := range t.Stages {
 		c.stage = i
-		p.stages = append(p.stages, c.stagePlan(fmt.Sprintf("stages.%d", i), &t.Stages[i]))
+		first := len(p.Slots)
+		s := c.stagePlan(fmt.Sprintf("stages.%d", i), &t.Stages[i])
+		s.firstSlot, s.endSlot = first, len(p.Slots)
+		s.repeats = i > 0 && c.err == nil && s.alike(&p.stages[i-1])
+		p.stages = append(p.stages, s)
 	}
 	c.stage = int(InHead)
 	h := &t.Head

@@ -51,8 +51,10 @@
 // [EachBlock] and [OneOfVariants]. [Template.Compile] checks it and returns a
 // [Plan] whose slots are the open values: [Plan.Build] makes the network of one
 // option for each slot, [Plan.Genes] is its inverse, and [Plan.Active] tells
-// which slots matter to it. A template without open values is a network:
-// [Template.Network]. Package space makes a search space of a plan.
+// which slots matter to it. [Plan.Canonical] finds the one genome of all those
+// that are the same network because some stages do nothing. A template without
+// open values is a network: [Template.Network]. [Template.MarshalJSON] writes
+// what ParseTemplate reads. Package space makes a search space of a plan.
 //
 // # Lowering
 //

@@ -3,6 +3,10 @@ package arch
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -56,14 +60,23 @@ func (n *Network) items() []item {
 	add(&head, "bias", h.Bias, true)
 	head = append(head, item{"classes", float64(h.Classes)})
 	f = append(f, item{"head", head})
-	var about []item
-	add(&about, "year", float64(n.About.Year), 0.)
-	add(&about, "paper", n.About.Paper, "")
-	add(&about, "top1", n.About.Top1, 0.)
-	add(&about, "source", n.About.Source, "")
-	if about != nil {
+	if about := n.About.items(); about != nil {
 		f = append(f, item{"about", about})
 	}
+	return f
+}
+
+func (a *About) items() []item {
+	var f []item
+	add := func(key string, v, def any) {
+		if v != def {
+			f = append(f, item{key, v})
+		}
+	}
+	add("year", float64(a.Year), 0.)
+	add("paper", a.Paper, "")
+	add("top1", a.Top1, 0.)
+	add("source", a.Source, "")
 	return f
 }
 
@@ -194,7 +207,11 @@ func writeFlow(b *bytes.Buffer, v any, asJSON bool) {
 		}
 		b.WriteByte(']')
 	case float64:
-		b.WriteString(strconv.FormatFloat(v, 'f', -1, 64))
+		format := byte('f')
+		if math.Abs(v) >= 1<<53 {
+			format = 'e' // what looks like an integer must be one of 64 bits
+		}
+		b.WriteString(strconv.FormatFloat(v, format, -1, 64))
 	case bool:
 		b.WriteString(strconv.FormatBool(v))
 	case string:
@@ -226,6 +243,165 @@ func plainWord(s string) bool {
 		return false
 	}
 	return true
+}
+
+// MarshalJSON returns the template as one JSON object that [ParseTemplate] reads
+// back to an equal one, if it is not larger than files may be. It fails for what
+// no file can say: a number that is not finite, values for each block inside such
+// values, a variant whose parameter has no or several values.
+func (t *Template) MarshalJSON() ([]byte, error) {
+	var w templateWriter
+	var f []item
+	if t.Name != "" {
+		f = append(f, item{"name", t.Name})
+	}
+	var input, head []item
+	w.choice(&input, "channels", t.Input.Channels)
+	w.choice(&input, "resolution", t.Input.Resolution)
+	f = append(f, item{"input", input})
+	w.choice(&f, "norm", t.Norm)
+	w.choice(&f, "bias", t.Bias)
+	w.choice(&f, "activation", t.Activation)
+	f = append(f, item{"stem", w.stage(&t.Stem)})
+	stages := make([]any, len(t.Stages))
+	for i := range t.Stages {
+		stages[i] = w.stage(&t.Stages[i])
+	}
+	f = append(f, item{"stages", stages})
+	h := &t.Head
+	if p := poolItems(h.Pool); p != nil {
+		head = append(head, item{"pool", p})
+	}
+	w.choice(&head, "width", h.Width)
+	w.choice(&head, "pool_to", h.PoolTo)
+	w.choice(&head, "hidden", h.Hidden)
+	w.choice(&head, "layers", h.Layers)
+	w.choice(&head, "classifier", h.Classifier)
+	w.choice(&head, "activation", h.Activation)
+	w.choice(&head, "dropout", h.Dropout)
+	w.choice(&head, "bias", h.Bias)
+	w.choice(&head, "classes", h.Classes)
+	f = append(f, item{"head", head})
+	if about := t.About.items(); about != nil {
+		f = append(f, item{"about", about})
+	}
+	if w.err != nil {
+		return nil, w.err
+	}
+	var b bytes.Buffer
+	writeFlow(&b, f, true)
+	return b.Bytes(), nil
+}
+
+// A templateWriter turns choices into items and keeps the first error.
+type templateWriter struct{ err error }
+
+func (w *templateWriter) fail(key, what string) {
+	if w.err == nil {
+		w.err = fmt.Errorf("arch: write template: %s: %s", key, what)
+	}
+}
+
+func (w *templateWriter) stage(s *StageTemplate) []item {
+	var f []item
+	if slices.ContainsFunc(s.Block.variants, func(v Variant) bool { return len(v.Params) > 0 }) {
+		f = append(f, item{"block", w.variants(s.Block.variants)})
+	} else {
+		w.choice(&f, "block", s.Block)
+	}
+	w.choice(&f, "width", s.Width)
+	w.choice(&f, "depth", s.Depth)
+	w.choice(&f, "stride", s.Stride)
+	for _, name := range slices.Sorted(maps.Keys(s.Params)) {
+		if slices.Contains(stageKeys, name) {
+			w.fail(name, "no parameter may have the name of a key that every stage has")
+		}
+		w.choice(&f, name, s.Params[name])
+	}
+	w.choice(&f, "activation", s.Activation)
+	if p := poolItems(s.Pool); p != nil {
+		f = append(f, item{"pool", p})
+	}
+	if s.PerBlock != nil {
+		names := make([]any, len(s.PerBlock))
+		for i, name := range s.PerBlock {
+			names[i] = name
+		}
+		f = append(f, item{"per_block", names})
+	}
+	return f
+}
+
+func (w *templateWriter) variants(variants []Variant) []any {
+	list := make([]any, len(variants))
+	for i, v := range variants {
+		if len(v.Params) == 0 {
+			list[i] = v.Block
+			continue
+		}
+		own := []item{{"block", v.Block}}
+		for _, name := range slices.Sorted(maps.Keys(v.Params)) {
+			c := v.Params[name]
+			if len(c.options) != 1 || c.each != nil {
+				w.fail("block", name+" of "+v.Block+" must have one value")
+			}
+			w.choice(&own, name, c)
+		}
+		list[i] = own
+	}
+	return list
+}
+
+// choice appends a key with its choice, unless it is left out.
+func (w *templateWriter) choice(f *[]item, key string, c Choice) {
+	if c.absent() {
+		return
+	}
+	if c.each == nil {
+		*f = append(*f, item{key, w.options(key, c.options)})
+		return
+	}
+	blocks := make([]any, len(c.each))
+	for i, own := range c.each {
+		if own.each != nil {
+			w.fail(key, "values for each block inside values for each block")
+		}
+		blocks[i] = w.options(key, own.options)
+	}
+	*f = append(*f, item{key, []item{{"blocks", blocks}}})
+}
+
+// options returns a value, a range, or a list. A range takes the place of long
+// lists, since what is read may not have many words.
+func (w *templateWriter) options(key string, options []Scalar) any {
+	for _, s := range options {
+		switch v := s.v.(type) {
+		case float64:
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				w.fail(key, s.String()+" is no number that a file can hold")
+			}
+		case string, bool:
+		default:
+			w.fail(key, fmt.Sprintf("a value of type %T", v))
+		}
+	}
+	if len(options) == 1 {
+		return options[0].v
+	}
+	const long = 8
+	if len(options) > long {
+		from, _ := options[0].Number()
+		second, _ := options[1].Number()
+		to, _ := options[len(options)-1].Number()
+		if step := second - from; slices.Equal(Range(from, to, step).options, options) && max(-from, to, step) <= rangeLimit {
+			return []item{{"from", from}, {"to", to}, {"step", step}}
+		}
+	}
+	list := make([]any, len(options))
+	for i, s := range options {
+		list[i] = s.v
+	}
+	return list
 }
 
 // Summary returns the network's stages in one line: block type, width, and

@@ -3,6 +3,7 @@ package arch
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/efficientnas/nas/internal/strict"
 )
@@ -75,7 +76,8 @@ func (p *Plan) MarkBlock(genes []uint16, part, block int, active []bool) {
 		}
 		if t.params[j].Active != nil {
 			if u == nil {
-				u = p.unit(genes, s, block)
+				u = units.Get().(*Unit)
+				s.unit(genes, block, u)
 			}
 			if !t.params[j].Active(u) {
 				continue
@@ -83,19 +85,25 @@ func (p *Plan) MarkBlock(genes []uint16, part, block int, active []bool) {
 		}
 		v.mark(active)
 	}
+	if u != nil {
+		units.Put(u)
+	}
 }
 
-// unit returns a block as Param.Active may see it.
-func (p *Plan) unit(genes []uint16, s *stagePlan, block int) *Unit {
+// units are for asking Param.Active. One of its own for every question would be
+// allocated.
+var units = sync.Pool{New: func() any { return new(Unit) }}
+
+// unit sets u to a block as Param.Active may see it.
+func (s *stagePlan) unit(genes []uint16, block int, u *Unit) {
 	t := &s.types[int(s.block.at(genes))]
-	u := &Unit{First: block == 0, Width: int(s.width.of(block).at(genes)), Stride: 1, values: make([]float64, len(t.values))}
+	*u = Unit{First: block == 0, Width: int(s.width.of(block).at(genes)), Stride: 1, values: u.values[:0]}
 	if block == 0 {
 		u.Stride = int(s.stride.at(genes))
 	}
 	for i := range t.values {
-		u.values[i] = t.values[i].of(block).at(genes)
+		u.values = append(u.values, t.values[i].of(block).at(genes))
 	}
-	return u
 }
 
 func (p *Plan) part(part int) *stagePlan {

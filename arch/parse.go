@@ -108,6 +108,9 @@ func TemplateFrom(node *strict.Node) (*Template, error) {
 	return t, nil
 }
 
+// rangeLimit bounds the ends and the step of a range.
+const rangeLimit = 1e9
+
 // A reader is the state of reading a file.
 type reader struct {
 	expanded int // options that ranges were written out to
@@ -261,10 +264,9 @@ func (r *reader) readChoice(f *strict.Fields, key string, n *strict.Node, blocks
 		}
 		g.Require("from")
 		g.Require("to")
-		const least, greatest = -1e9, 1e9
-		from := g.Float("from", 0, least, greatest)
-		to := g.Float("to", 0, least, greatest)
-		step := g.Float("step", 1, least, greatest)
+		from := g.Float("from", 0, -rangeLimit, rangeLimit)
+		to := g.Float("to", 0, -rangeLimit, rangeLimit)
+		step := g.Float("step", 1, -rangeLimit, rangeLimit)
 		if err := g.Done(); err != nil {
 			f.Fail(err)
 			break

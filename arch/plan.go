@@ -66,6 +66,9 @@ type stagePlan struct {
 	types                []typePlan // by option of block
 	width                blockValue
 	maxDepth             int
+
+	firstSlot, endSlot int  // its own slots are those from firstSlot up to endSlot
+	repeats            bool // it is like the stage before it, see alike
 }
 
 // A typePlan is how a stage is built if one block type is chosen.
@@ -158,6 +161,10 @@ func (s *stagePlan) build(genes []uint16, st *Stage, activation Activation) {
 		}
 	}
 }
+
+// Template returns a copy of the template, from which the same plan can be
+// compiled again.
+func (p *Plan) Template() *Template { return p.template.clone() }
 
 // Network returns the one network of a template without open values. It fails
 // if that cannot be built.

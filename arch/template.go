@@ -179,6 +179,31 @@ const maxOptions = 1 << 12
 
 func (c Choice) absent() bool { return c.options == nil && c.each == nil }
 
+// clone returns a template that shares nothing with t that can be changed.
+func (t *Template) clone() *Template {
+	own := *t
+	own.Stem = t.Stem.clone()
+	own.Stages = slices.Clone(t.Stages)
+	for i := range own.Stages {
+		own.Stages[i] = t.Stages[i].clone()
+	}
+	return &own
+}
+
+func (s *StageTemplate) clone() StageTemplate {
+	own := *s
+	own.Params = maps.Clone(s.Params)
+	own.PerBlock = slices.Clone(s.PerBlock)
+	return own
+}
+
+// Number returns the value if it is a number, and whether it is one. Words and
+// booleans are none.
+func (s Scalar) Number() (v float64, ok bool) {
+	v, ok = s.v.(float64)
+	return v, ok
+}
+
 func (s Scalar) String() string {
 	switch v := s.v.(type) {
 	case float64:

@@ -84,7 +84,7 @@ func TestNASBenchMacro(t *testing.T) {
 
 func readPlan(t *testing.T, name string) *arch.Plan {
 	t.Helper()
-	tmpl, err := arch.ReadTemplate(filepath.Join("testdata", name))
+	tmpl, err := arch.ReadTemplate(filepath.Join("../configs", name))
 	if err != nil {
 		t.Fatal(err)
 	}
