@@ -18,6 +18,13 @@ var (
 	otherColor     = color.NRGBA{R: 0x99, G: 0x99, B: 0x99, A: 0xff}
 	referenceColor = color.NRGBA{R: 0xf0, G: 0xe4, B: 0x42, A: 0xff}
 
+	// The regions of a CalibrationPlot: vermillion and blue.
+	tooNarrowColor = color.NRGBA{R: 0xd5, G: 0x5e, B: 0x00, A: 0x16}
+	tooWideColor   = color.NRGBA{R: 0x00, G: 0x72, B: 0xb2, A: 0x16}
+
+	// guideStyle is that of a line to compare data with.
+	guideStyle = draw.LineStyle{Color: inkColor, Width: 0.9, Dashes: []vg.Length{5, 3}}
+
 	// groupColors are those of Okabe and Ito (https://jfly.uni-koeln.de/color/)
 	// without black, which is the front's, and yellow, which is the references';
 	// then three of Tol's muted scheme (https://personal.sron.nl/~pault/).
@@ -48,7 +55,7 @@ func (f *figure) draw(c draw.Canvas) {
 	f.drawTexts(&c)
 }
 
-func (f *figure) drawAxes(c *draw.Canvas) {
+func (f *frame) drawAxes(c *draw.Canvas) {
 	grid := draw.LineStyle{Color: gridColor, Width: 0.6}
 	line := draw.LineStyle{Color: inkColor, Width: 0.8}
 	face := regular(tickSize)
@@ -86,27 +93,39 @@ func (f *figure) drawAxes(c *draw.Canvas) {
 // fraction of its size.
 const capHeight = 0.72
 
-// drawDots draws the candidates. Dots of one group in one layer are one path,
+// drawDots draws the candidates.
+func (f *figure) drawDots(c *draw.Canvas) {
+	eachPath(f.dots, func(path *vg.Path, d dot) {
+		addCircle(path, d.at, dotRadius)
+	}, func(group int, path vg.Path) {
+		c.SetColor(faded(groupColor(group), 0x98))
+		c.Fill(path)
+	})
+}
+
+// eachPath makes dots into paths. Dots of one group in one layer are one path,
 // which keeps the SVG small; several layers keep the groups mixed and let dense
 // places look denser.
-func (f *figure) drawDots(c *draw.Canvas) {
+func eachPath(dots []dot, add func(*vg.Path, dot), paint func(group int, path vg.Path)) {
 	for layer := range dotLayers {
-		from, to := layer*len(f.dots)/dotLayers, (layer+1)*len(f.dots)/dotLayers
+		from, to := layer*len(dots)/dotLayers, (layer+1)*len(dots)/dotLayers
 		for g := range len(groupColors) + 1 {
 			var path vg.Path
-			for _, d := range f.dots[from:to] {
+			for _, d := range dots[from:to] {
 				if d.group == g {
-					addCircle(&path, d.at, dotRadius)
+					add(&path, d)
 				}
 			}
 			if path != nil {
-				fill := groupColor(g)
-				fill.A = 0x98
-				c.SetColor(fill)
-				c.Fill(path)
+				paint(g, path)
 			}
 		}
 	}
+}
+
+func faded(c color.NRGBA, alpha uint8) color.NRGBA {
+	c.A = alpha
+	return c
 }
 
 func (f *figure) drawFront(c *draw.Canvas) {
@@ -118,9 +137,13 @@ func (f *figure) drawFront(c *draw.Canvas) {
 		area := draw.Canvas{Canvas: c, Rectangle: f.area}
 		area.FillPolygon(bandColor, area.ClipPolygonY(f.band()))
 	}
-	c.StrokeLines(draw.LineStyle{Color: inkColor, Width: 1.3}, line)
+	strokeWithMarkers(c, line)
+}
 
-	radius := f.markerRadius()
+// strokeWithMarkers draws a line of data with a marker at each point.
+func strokeWithMarkers(c *draw.Canvas, line []vg.Point) {
+	c.StrokeLines(draw.LineStyle{Color: inkColor, Width: 1.3}, line)
+	radius := markerRadius(len(line))
 	for _, p := range line {
 		c.SetColor(color.White)
 		c.Fill(circle(p, radius+0.5))
@@ -155,9 +178,9 @@ func (f *figure) bandAt(q Point) (low, high vg.Point) {
 	return f.place(q.X, max(q.low(), f.y.lo-reach)), f.place(q.X, min(q.Y+q.SD, f.y.hi+reach))
 }
 
-// markerRadius returns the size of the front's markers, less for many.
-func (f *figure) markerRadius() vg.Length {
-	return vg.Length(min(2.5, max(1.1, 2.5*math.Sqrt(40/float64(len(f.front))))))
+// markerRadius returns the size of n markers, less for many.
+func markerRadius(n int) vg.Length {
+	return vg.Length(min(2.5, max(1.1, 2.5*math.Sqrt(40/float64(n)))))
 }
 
 func (f *figure) drawReferences(c *draw.Canvas) {
@@ -180,7 +203,7 @@ func (f *figure) drawReferences(c *draw.Canvas) {
 	}
 }
 
-func (f *figure) drawTexts(c *draw.Canvas) {
+func (f *frame) drawTexts(c *draw.Canvas) {
 	c.SetColor(inkColor)
 	centre := (f.area.Min.X + f.area.Max.X) / 2
 	if f.title != "" {
@@ -210,15 +233,15 @@ func (f *figure) drawTexts(c *draw.Canvas) {
 
 	face = regular(legendSize)
 	for _, e := range f.legend {
+		const length, half = 21, 4
+		swatch := corners(vg.Rectangle{
+			Min: e.pos.Sub(vg.Point{Y: half}), Max: e.pos.Add(vg.Point{X: length, Y: half}),
+		})
 		switch p := e.pos; e.kind {
-		case legendFront:
-			const length = 21
+		case legendLine:
 			mid, end := p.Add(vg.Point{X: length / 2}), p.Add(vg.Point{X: length})
-			if f.hasSD {
-				const half = 4
-				c.FillPolygon(bandColor, corners(vg.Rectangle{
-					Min: vg.Point{X: p.X, Y: p.Y - half}, Max: vg.Point{X: end.X, Y: end.Y + half},
-				}))
+			if e.band {
+				c.FillPolygon(bandColor, swatch)
 			}
 			c.StrokeLine2(draw.LineStyle{Color: inkColor, Width: 1.3}, p.X, p.Y, end.X, end.Y)
 			c.SetColor(inkColor)
@@ -228,8 +251,16 @@ func (f *figure) drawTexts(c *draw.Canvas) {
 			c.FillPolygon(referenceColor, d)
 			c.StrokeLines(draw.LineStyle{Color: inkColor, Width: 0.9}, append(d, d[0], d[1]))
 		case legendGroup:
+			var symbol vg.Path
+			addMarker(&symbol, e.marker, p.Add(vg.Point{X: 3}), 2.8)
 			c.SetColor(e.color)
-			c.Fill(circle(p.Add(vg.Point{X: 3}), 2.8))
+			c.Fill(symbol)
+		case legendGuide:
+			c.StrokeLine2(guideStyle, p.X, p.Y, p.X+length, p.Y)
+		case legendWhisker:
+			c.StrokeLine2(draw.LineStyle{Color: faintColor, Width: 0.9}, p.X+length/2, p.Y-5.5, p.X+length/2, p.Y+5.5)
+		case legendBand:
+			c.FillPolygon(bandColor, swatch)
 		}
 		c.SetColor(inkColor)
 		c.FillString(face, e.pos.Add(vg.Point{X: e.kind.symbolWidth(), Y: -capHeight * legendSize / 2}), e.text)
@@ -245,6 +276,35 @@ func circle(centre vg.Point, radius vg.Length) vg.Path {
 func addCircle(p *vg.Path, centre vg.Point, radius vg.Length) {
 	p.Move(vg.Point{X: centre.X + radius, Y: centre.Y})
 	p.Arc(centre, radius, 0, 2*math.Pi)
+	p.Close()
+}
+
+// markers is how many shapes addMarker knows.
+const markers = 4
+
+// addMarker adds a circle, square, triangle or diamond of about the same size.
+func addMarker(p *vg.Path, shape int, centre vg.Point, radius vg.Length) {
+	var outline []vg.Point
+	switch shape {
+	case 0:
+		addCircle(p, centre, radius)
+		return
+	case 1:
+		outline = corners(around(centre, 0.89*radius))
+	case 2:
+		r := 1.3 * radius
+		outline = []vg.Point{
+			{X: centre.X, Y: centre.Y + r},
+			{X: centre.X - 0.87*r, Y: centre.Y - 0.5*r},
+			{X: centre.X + 0.87*r, Y: centre.Y - 0.5*r},
+		}
+	default:
+		outline = diamond(centre, 1.25*radius)
+	}
+	p.Move(outline[0])
+	for _, q := range outline[1:] {
+		p.Line(q)
+	}
 	p.Close()
 }
 

@@ -23,6 +23,7 @@ const (
 
 	margin      = 10.0 // between the figure's edge and anything in it
 	tickLength  = 4.0
+	tickGap     = 10.0 // between labels
 	dotRadius   = 1.25
 	refRadius   = 3.9  // of a reference's diamond, centre to corner
 	maxNameSpan = 150  // width of a reference's or a group's name
@@ -39,51 +40,62 @@ const (
 	farCandidates    = 0.01 // quantile of the candidates' x, at either end
 )
 
-// figure is a FrontPlot with every place and text decided, ready to draw.
-type figure struct {
+// frame is what all figures have around their data.
+type frame struct {
 	title, xLabel, yLabel, note string
 
 	area   vg.Rectangle // where the data go
 	x, y   axis
 	xTicks []tick
 	yTicks []tick
+	legend []legendEntry
+}
+
+// figure is a FrontPlot with every place and text decided, ready to draw.
+type figure struct {
+	frame
 
 	front  []Point // sorted
 	hasSD  bool
 	dots   []dot
 	refs   []vg.Point // those in the picture, sorted by reference
 	labels []label
-	legend []legendEntry
 }
 
-// dot is a candidate in the picture.
+// dot is a network in the picture.
 type dot struct {
-	at    vg.Point
-	group int // index into figure colours: groupColors, then otherColor
+	at        vg.Point
+	group     int       // index into figure colours: groupColors, then otherColor
+	low, high vg.Length // ends of its whisker, if it has one
 }
 
 // legendEntry is a symbol with its text; pos is the symbol's left end, at the
 // middle of the text's height.
 type legendEntry struct {
-	kind  legendKind
-	color color.NRGBA // of legendGroup
-	text  string
-	pos   vg.Point
+	kind   legendKind
+	color  color.NRGBA // of legendGroup
+	marker int         // of legendGroup: its shape, see addMarker
+	band   bool        // of legendLine: whether it has one
+	text   string
+	pos    vg.Point
 }
 
 type legendKind int
 
 const (
-	legendFront legendKind = iota
+	legendLine legendKind = iota // with a marker: the front, or another line of data
 	legendReference
 	legendHeading // text alone
 	legendGroup
+	legendGuide   // a thin line
+	legendWhisker // an upright one
+	legendBand
 )
 
 // symbolWidth is the room a symbol takes, its gap to the text included.
 func (k legendKind) symbolWidth() vg.Length {
 	switch k {
-	case legendFront:
+	case legendLine, legendGuide, legendWhisker, legendBand:
 		return 26
 	case legendReference:
 		return 12
@@ -124,7 +136,7 @@ func (p *FrontPlot) figure() (*figure, error) {
 
 	for _, c := range p.Candidates {
 		if f.x.contains(c.X) && f.y.contains(c.Y) {
-			f.dots = append(f.dots, dot{f.place(c.X, c.Y), groups.of(c.Group)})
+			f.dots = append(f.dots, dot{at: f.place(c.X, c.Y), group: groups.of(c.Group)})
 		}
 	}
 	f.dots = thin(f.dots, maxDots)
@@ -256,11 +268,29 @@ func grouped[T int | int64](n T) string {
 
 // layOut divides the figure: texts, ticks, legend and the area of the data.
 func (f *figure) layOut(p *FrontPlot, groups groupIndex, references bool) {
-	f.title = fit(bold(titleSize), p.Title, figureWidth-2*margin)
-	f.xLabel = fit(regular(axisLabelSize), p.XLabel, figureWidth*0.8)
-	f.yLabel = fit(regular(axisLabelSize), p.YLabel, figureHeight*0.7)
-
 	f.yTicks = linearTicks(f.y.lo, f.y.hi, 8, decimal)
+	top := f.layOutTexts(p.Title, p.XLabel, p.YLabel)
+	f.area.Max.Y = f.layOutLegend(p, groups, references, top) - 8
+
+	for n := 11; n >= 2; n-- {
+		if f.x.log {
+			f.xTicks = logTicks(math.Exp(f.x.lo), math.Exp(f.x.hi), n)
+		} else {
+			f.xTicks = linearTicks(f.x.lo, f.x.hi, n, func(v, _ float64) string { return engineering(v, tickDigits) })
+		}
+		if f.xLabelsFit() {
+			break
+		}
+	}
+}
+
+// layOutTexts sets title, labels and the area, all but its upper end: below the
+// title, it returns where there is room from.
+func (f *frame) layOutTexts(title, xLabel, yLabel string) (top vg.Length) {
+	f.title = fit(bold(titleSize), title, figureWidth-2*margin)
+	f.xLabel = fit(regular(axisLabelSize), xLabel, figureWidth*0.8)
+	f.yLabel = fit(regular(axisLabelSize), yLabel, figureHeight*0.7)
+
 	var yTickWidth vg.Length
 	for _, t := range f.yTicks {
 		yTickWidth = max(yTickWidth, width(regular(tickSize), t.label))
@@ -278,34 +308,30 @@ func (f *figure) layOut(p *FrontPlot, groups groupIndex, references bool) {
 	if f.note != "" {
 		f.area.Min.Y += noteSize + 6
 	}
-	top := figureHeight - margin
+	top = figureHeight - margin
 	if f.title != "" {
 		top -= titleSize + 8
 	}
-	f.area.Max.Y = f.layOutLegend(p, groups, references, top) - 8
+	return top
+}
 
-	for n := 11; n >= 2; n-- {
-		if f.x.log {
-			f.xTicks = logTicks(math.Exp(f.x.lo), math.Exp(f.x.hi), n)
-		} else {
-			f.xTicks = linearTicks(f.x.lo, f.x.hi, n, func(v, _ float64) string { return engineering(v, tickDigits) })
-		}
-		if f.xLabelsFit() {
-			break
-		}
-	}
+// fitTexts shortens what is too long beside the area as it has become.
+func (f *frame) fitTexts() {
+	centre := (f.area.Min.X + f.area.Max.X) / 2
+	f.title = fit(bold(titleSize), f.title, figureWidth-margin-f.area.Min.X)
+	f.xLabel = fit(regular(axisLabelSize), f.xLabel, 2*(min(centre, figureWidth-centre)-margin))
+	f.note = fit(regular(noteSize), f.note, f.area.Max.X-margin)
 }
 
 // xLabelsFit reports whether the labels of the x ticks keep a distance.
-func (f *figure) xLabelsFit() bool {
-	const gap = 10
+func (f *frame) xLabelsFit() bool {
 	end := vg.Length(math.Inf(-1))
 	for _, t := range f.xTicks {
 		if t.label == "" {
 			continue
 		}
 		x, half := f.place(t.value, 0).X, width(regular(tickSize), t.label)/2
-		if x-half < end+gap {
+		if x-half < end+tickGap {
 			return false
 		}
 		end = x + half
@@ -316,7 +342,7 @@ func (f *figure) xLabelsFit() bool {
 // layOutLegend sets the legend in rows from top down, and returns where it
 // ends. Groups that do not fit beside the rest start a row of their own.
 func (f *figure) layOutLegend(p *FrontPlot, groups groupIndex, references bool, top vg.Length) vg.Length {
-	front := legendEntry{kind: legendFront, text: "Pareto front"}
+	front := legendEntry{kind: legendLine, band: f.hasSD, text: "Pareto front"}
 	if f.hasSD {
 		front.text += " ± SD"
 	}
@@ -353,7 +379,7 @@ const legendRow = legendSize + 5 // height
 // legendRows places the legend's entries with a gap between them, in rows from
 // top down, of which the entry at index split starts one. It returns the top of
 // the last row.
-func (f *figure) legendRows(top, gap vg.Length, split int) vg.Length {
+func (f *frame) legendRows(top, gap vg.Length, split int) vg.Length {
 	x := f.area.Min.X
 	for i := range f.legend {
 		e := &f.legend[i]
@@ -371,7 +397,7 @@ func (f *figure) legendRows(top, gap vg.Length, split int) vg.Length {
 }
 
 // place returns where a point of the data lies in the figure.
-func (f *figure) place(x, y float64) vg.Point {
+func (f *frame) place(x, y float64) vg.Point {
 	size := f.area.Size()
 	return vg.Point{
 		X: f.area.Min.X + vg.Length(f.x.at(x))*size.X,
@@ -400,14 +426,18 @@ func groupColor(i int) color.NRGBA {
 	return otherColor
 }
 
-// groupIndex assigns colours: to the listed groups in their order, then to the
-// others by name, as long as there are colours.
 func (p *FrontPlot) groupIndex() groupIndex {
 	occurs := make(map[string]bool)
 	for _, c := range p.Candidates {
 		occurs[c.Group] = true
 	}
-	names := slices.Clone(p.Groups)
+	return newGroupIndex(p.Groups, occurs)
+}
+
+// newGroupIndex assigns colours: to the listed groups in their order, then to
+// the others that occur by name, as long as there are colours.
+func newGroupIndex(listed []string, occurs map[string]bool) groupIndex {
+	names := slices.Clone(listed)
 	var rest []string
 	for name := range occurs {
 		if !slices.Contains(names, name) {
@@ -443,7 +473,8 @@ func (p *FrontPlot) groupIndex() groupIndex {
 // nothing but the dots.
 func thin(dots []dot, most int) []dot {
 	slices.SortFunc(dots, func(a, b dot) int {
-		return cmp.Or(cmp.Compare(a.at.X, b.at.X), cmp.Compare(a.at.Y, b.at.Y), cmp.Compare(a.group, b.group))
+		return cmp.Or(cmp.Compare(a.at.X, b.at.X), cmp.Compare(a.at.Y, b.at.Y), cmp.Compare(a.group, b.group),
+			cmp.Compare(a.low, b.low), cmp.Compare(a.high, b.high))
 	})
 	type groupCell struct{ x, y, group int }
 	for size := vg.Length(0.5); len(dots) > most; size *= 1.1 {

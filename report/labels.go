@@ -192,7 +192,7 @@ func cellOf(p vg.Point) cell {
 }
 
 func newObstacles(f *figure) *obstacles {
-	o := &obstacles{area: f.area, frontRadius: f.markerRadius(), clutter: make(map[cell]float64)}
+	o := &obstacles{area: f.area, frontRadius: markerRadius(len(f.front)), clutter: make(map[cell]float64)}
 	for _, p := range f.refs {
 		o.refs = append(o.refs, around(p, refRadius))
 	}

@@ -114,16 +114,7 @@ func (p *FrontPlot) WriteSVG(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	c := &svgCanvas{Canvas: vgsvg.New(figureWidth, figureHeight)}
-	f.draw(draw.New(c))
-	svg, err := c.bytes()
-	if err != nil {
-		return fmt.Errorf("report: writing SVG: %w", err)
-	}
-	if _, err := w.Write(svg); err != nil {
-		return fmt.Errorf("report: writing SVG: %w", err)
-	}
-	return nil
+	return writeSVG(w, f.draw)
 }
 
 // WritePNG writes the figure as PNG, 1600 by 1100 pixels (200 dots per inch).
@@ -134,8 +125,25 @@ func (p *FrontPlot) WritePNG(w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	return writePNG(w, f.draw)
+}
+
+func writeSVG(w io.Writer, paint func(draw.Canvas)) error {
+	c := &svgCanvas{Canvas: vgsvg.New(figureWidth, figureHeight)}
+	paint(draw.New(c))
+	svg, err := c.bytes()
+	if err != nil {
+		return fmt.Errorf("report: writing SVG: %w", err)
+	}
+	if _, err := w.Write(svg); err != nil {
+		return fmt.Errorf("report: writing SVG: %w", err)
+	}
+	return nil
+}
+
+func writePNG(w io.Writer, paint func(draw.Canvas)) error {
 	c := vgimg.NewWith(vgimg.UseWH(figureWidth, figureHeight), vgimg.UseDPI(pngDPI))
-	f.draw(draw.New(c))
+	paint(draw.New(c))
 	if err := png.Encode(w, c.Image()); err != nil {
 		return fmt.Errorf("report: writing PNG: %w", err)
 	}

@@ -72,7 +72,7 @@ type tester interface {
 	Fatal(...any)
 }
 
-func svgOf(t tester, p *FrontPlot) []byte {
+func svgOf(t tester, p interface{ WriteSVG(io.Writer) error }) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	if err := p.WriteSVG(&buf); err != nil {
