@@ -1,7 +1,6 @@
 package predictor
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
 	"math"
@@ -13,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/efficientnas/nas/arch"
 	"github.com/efficientnas/nas/cost"
 )
 
@@ -131,7 +129,7 @@ func featureTable(t *testing.T, p *Predictor, old string) string {
 		} else {
 			name = "`" + name + "`"
 		}
-		row(b, name, w[0], w[1], span, strconv.FormatFloat(p.model.state().Hyper.Length[c], 'f', -1, 64))
+		row(b, name, w[0], w[1], span, strconv.FormatFloat(p.model.state().GP.Length[p.layout.columns[c].length], 'f', -1, 64))
 	}
 	for name := range words {
 		t.Errorf("%s has a row for `%s`, which is no feature", docFile, name)
@@ -154,18 +152,20 @@ func count(v float64) string {
 
 func hyperTable(t *testing.T, p *Predictor) string {
 	t.Helper()
-	h := p.model.state().Hyper
+	h := p.model.state().GP
 	number := func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 	b := table("hyper-parameter", "what varies by it", "prior median", "of `imagenet`")
 	row(b, "`level`", "the mean of all networks; fixed", "", number(h.Level))
-	row(b, "`slope`", "each feature of the trend, by standard deviation of the feature", number(slopePrior.median), number(h.Slope))
+	row(b, "`slope`", "each feature of the trend, by standard deviation of the feature", number(slopePrior.median), number(h.Slope[0]))
 	row(b, "`signal`", "what the features explain beyond the trend", number(signalPrior.median), number(h.Signal))
 	row(b, "`task_level`", "a recipe's level", number(taskPrior.median), number(h.TaskLevel))
 	row(b, "`task_signal`", "what the features do differently under a recipe", number(taskPrior.median), number(h.TaskSignal))
+	row(b, "`task_length`", "over how many length scales that varies", number(taskLengthPrior.median), number(h.TaskLength))
 	row(b, "`noise`", "one training from the next", number(noisePrior.median), number(h.Noise))
-	row(b, "`length`", "one length scale a feature, in standard deviations of the feature", number(lengthPrior.median), "table of features")
+	row(b, "`length`", "one length scale a feature, in standard deviations of the feature", strconv.FormatFloat(lengthPrior(NumFeatures).median, 'f', 1, 64), "table of features")
 	row(b, "`widening`", "factor on a prediction's variance, `noise` apart", "", number(h.Widening))
-	for _, prior := range priors(NumFeatures) {
+	s := p.sample(nil)
+	for _, prior := range s.priors() {
 		if prior.spread != 1 {
 			t.Errorf("%s says that the logarithm of each hyper-parameter has the prior deviation 1, one has %v", docFile, prior.spread)
 		}
@@ -190,7 +190,7 @@ func sourceTable(t *testing.T, records []Record) string {
 		t.Fatal("NOTICE does not name the records")
 	}
 	notice, _, _ = strings.Cut(notice, "\n\n")
-	sources := groupsOf(records, func(_ int, r *Record) string { return r.Source })
+	sources := groupsOf(records, func(_ int, r *Record) string { return r.Source }, eachRow(len(records)))
 	slices.SortStableFunc(sources, func(a, b []int) int { return strings.Compare(records[a[0]].Source, records[b[0]].Source) })
 	b := table("source", "licence", "records", "recipes")
 	for _, members := range sources {
@@ -216,7 +216,7 @@ func sourceTable(t *testing.T, records []Record) string {
 }
 
 func recipeTable(p *Predictor, records []Record) string {
-	types := groupsOf(records, BlockTypes)
+	types := groupsOf(records, BlockTypes, eachRow(len(records)))
 	slices.SortFunc(types, func(a, b []int) int {
 		return strings.Compare(BlockTypes(0, &records[a[0]]), BlockTypes(0, &records[b[0]]))
 	})
@@ -252,13 +252,15 @@ func recipeTable(p *Predictor, records []Record) string {
 }
 
 // leftOut is what LeaveOut returns for the records of the embedded predictor,
-// without training it again: TestImagenetIsReproduced has done that.
+// without training it again: TestImagenetIsReproduced has done that. None is
+// repeated.
 func leftOut(t *testing.T, p *Predictor, records []Record, by Grouping) []Prediction {
 	t.Helper()
+	closed := p.model.(closedForm)
 	out := make([]Prediction, len(records))
-	for _, group := range groupsOf(records, by) {
+	for _, group := range groupsOf(records, by, eachRow(len(records))) {
 		mean, variance := make([]float64, len(group)), make([]float64, len(group))
-		if err := p.model.leaveOut(group, mean, variance); err != nil {
+		if err := closed.leaveOut(group, mean, variance); err != nil {
 			t.Fatal(err)
 		}
 		for i, r := range group {
@@ -268,25 +270,24 @@ func leftOut(t *testing.T, p *Predictor, records []Record, by Grouping) []Predic
 	return out
 }
 
+// eachRow is the rows of n records of which none is repeated.
+func eachRow(n int) []int { return without(n, nil) }
+
 // sameNetwork holds out together the records of one network, whatever its
 // resolution and recipe.
 func sameNetwork(_ int, r *Record) string {
 	n := *r.Network
-	n.Name, n.About, n.Input.Resolution = "", arch.About{}, 224
-	key, err := json.Marshal(&n)
+	n.Input.Resolution = 224
+	key, err := NetworkKey(&n)
 	if err != nil {
 		panic(err) // a network that was read
 	}
-	return string(key)
+	return key
 }
 
 func qualityRow(t *testing.T, b *strings.Builder, predictions []Prediction, records []Record, first ...string) {
 	t.Helper()
 	q, err := Assess(predictions, records)
-	if err != nil {
-		t.Fatal(err)
-	}
-	macs, err := BaselinesOf(records)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +298,21 @@ func qualityRow(t *testing.T, b *strings.Builder, predictions []Prediction, reco
 		return fmt.Sprintf("%.3f", v)
 	}
 	row(b, append(slices.Clone(first), strconv.Itoa(q.N), fmt.Sprintf("%.2f", 100*q.RMSE), fmt.Sprintf("%.2f", 100*q.MAE),
-		tau(q.Kendall), tau(macs.MACs), fmt.Sprintf("%.0f %%", 100*q.Coverage50), fmt.Sprintf("%.0f %%", 100*q.Coverage90))...)
+		tau(q.Kendall), tau(tauOfMACs(t, records)), fmt.Sprintf("%.0f %%", 100*q.Coverage50), fmt.Sprintf("%.0f %%", 100*q.Coverage90))...)
+}
+
+// tauOfMACs is how well MACs alone rank the records.
+func tauOfMACs(t *testing.T, records []Record) float64 {
+	t.Helper()
+	var macs, accuracy []float64
+	for i := range records {
+		c, err := cost.OfNetwork(records[i].Network)
+		if err != nil {
+			t.Fatal(err)
+		}
+		macs, accuracy = append(macs, float64(c.MACs)), append(accuracy, records[i].Accuracy)
+	}
+	return KendallTau(macs, accuracy)
 }
 
 func validationTable(t *testing.T, p *Predictor, records []Record) string {
@@ -312,7 +327,7 @@ func validationTable(t *testing.T, p *Predictor, records []Record) string {
 		{"a block type", BlockTypes},
 	} {
 		predictions, comparable := Comparable(leftOut(t, p, records, v.by), records)
-		qualityRow(t, b, predictions, comparable, v.name, strconv.Itoa(len(groupsOf(records, v.by))))
+		qualityRow(t, b, predictions, comparable, v.name, strconv.Itoa(len(groupsOf(records, v.by, eachRow(len(records))))))
 	}
 	return b.String()
 }
@@ -322,7 +337,7 @@ func familyTable(t *testing.T, p *Predictor, records []Record) string {
 	b := table("each record left out", "n", "RMSE", "MAE", "tau", "tau of MACs", "50 % hold", "90 % hold")
 	predictions, comparable := Comparable(leftOut(t, p, records, EachRecord), records)
 	for _, by := range []Grouping{BlockTypes, func(_ int, r *Record) string { return "`" + r.Recipe + "`" }} {
-		groups := groupsOf(comparable, by)
+		groups := groupsOf(comparable, by, eachRow(len(comparable)))
 		slices.SortFunc(groups, func(x, y []int) int {
 			return strings.Compare(by(x[0], &comparable[x[0]]), by(y[0], &comparable[y[0]]))
 		})
@@ -426,7 +441,7 @@ func logCurve(t *testing.T, records []Record, n, draws int) {
 			if !known[records[i].Recipe] {
 				continue
 			}
-			y, err := p.Predict(records[i].Network, records[i].Recipe)
+			y, err := p.Predict(records[i].Network, Training{Recipe: records[i].Recipe})
 			if err != nil {
 				t.Fatal(err)
 			}

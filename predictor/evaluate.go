@@ -3,11 +3,10 @@ package predictor
 import (
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	"github.com/efficientnas/nas/arch"
 )
@@ -43,44 +42,71 @@ func Folds(k int, seed uint64) Grouping {
 }
 
 // groupsOf returns the indices of the records of each group, in the order of
-// the groups' first records.
-func groupsOf(records []Record, by Grouping) [][]int {
+// the groups' first records. Records of one row, by rowOf, are all in the group
+// of the first of them.
+func groupsOf(records []Record, by Grouping, rowOf []int) [][]int {
 	var groups [][]int
 	index := make(map[string]int)
+	ofRow := make(map[int]int)
 	for i := range records {
-		key := by(i, &records[i])
-		at, ok := index[key]
+		at, ok := ofRow[rowOf[i]]
 		if !ok {
-			at = len(groups)
-			index[key] = at
-			groups = append(groups, nil)
+			key := by(i, &records[i])
+			if at, ok = index[key]; !ok {
+				at = len(groups)
+				groups = append(groups, nil)
+				index[key] = at
+			}
+			ofRow[rowOf[i]] = at
 		}
 		groups[at] = append(groups[at], i)
 	}
 	return groups
 }
 
-// LeaveOut predicts every record from the records of all other groups, for its
-// own recipe. The predictions are parallel to the records.
+// measuredOnly returns the groups in which a record was measured. Others need
+// not be left out: nothing could be compared.
+func measuredOnly(records []Record, groups [][]int) [][]int {
+	return slices.DeleteFunc(groups, func(group []int) bool {
+		return !slices.ContainsFunc(group, func(i int) bool { return !records[i].Derived })
+	})
+}
+
+// LeaveOut predicts every measured record from the records of all other groups, for its
+// own training. The predictions are parallel to the records. Repeated records
+// leave together.
 //
 // The predictor is trained once, on all records; then each group is taken out
 // of it in closed form (Rasmussen and Williams 2006, section 5.4.2). So the
-// accuracies of a group have no part in its predictions except through the two
-// dozen hyper-parameters, which all records determine together. [CrossValidate]
-// leaves not even that, and takes as many trainings as there are groups.
+// accuracies of a group have no part in its predictions except through the
+// few hyper-parameters, which all records determine together. [CrossValidate]
+// leaves not even that, and takes as many trainings as there are groups. So does
+// LeaveOut where a model has no closed form: of the models only GP, up to 2,000 records, and
+// Ridge have one.
 func LeaveOut(records []Record, by Grouping, o Options) ([]Prediction, error) {
-	p, err := Train(records, o)
+	p, rowOf, err := train(records, o)
 	if err != nil {
 		return nil, err
 	}
+	m, ok := p.model.(closedForm)
+	if !ok {
+		return CrossValidate(records, by, o)
+	}
 	out := make([]Prediction, len(records))
-	for _, group := range groupsOf(records, by) {
-		mean, variance := make([]float64, len(group)), make([]float64, len(group))
-		if err := p.model.leaveOut(group, mean, variance); err != nil {
+	for _, group := range measuredOnly(records, groupsOf(records, by, rowOf)) {
+		var rows []int
+		for _, i := range group {
+			rows = append(rows, rowOf[i])
+		}
+		slices.Sort(rows)
+		rows = slices.Compact(rows)
+		mean, variance := make([]float64, len(rows)), make([]float64, len(rows))
+		if err := m.leaveOut(rows, mean, variance); err != nil {
 			return nil, err
 		}
-		for i, r := range group {
-			out[r] = newPrediction(p.origin+mean[i], variance[i])
+		for _, i := range group {
+			at, _ := slices.BinarySearch(rows, rowOf[i])
+			out[i] = newPrediction(p.origin+mean[at], variance[at]+p.single-p.rows[rowOf[i]].Noise)
 		}
 	}
 	return out, nil
@@ -90,24 +116,31 @@ func LeaveOut(records []Record, by Grouping, o Options) ([]Prediction, error) {
 // the other groups alone. A record whose recipe only its own group has is
 // predicted for an unknown recipe.
 func CrossValidate(records []Record, by Grouping, o Options) ([]Prediction, error) {
-	groups := groupsOf(records, by)
-	out := make([]Prediction, len(records))
-	errs := make([]error, len(groups))
-	o.Recipe = "" // a group may take the one asked for with it
-	var wg sync.WaitGroup
-	tokens := make(chan struct{}, runtime.GOMAXPROCS(0))
-	for i, group := range groups {
-		tokens <- struct{}{}
-		wg.Go(func() {
-			errs[i] = holdOut(out, records, group, o)
-			<-tokens
-		})
+	if err := check(records); err != nil {
+		return nil, err
 	}
-	wg.Wait()
-	for i, err := range errs {
+	rowOf, _, err := merge(records)
+	if err != nil {
+		return nil, err
+	}
+	groups := measuredOnly(records, groupsOf(records, by, rowOf))
+	out := make([]Prediction, len(records))
+	o.Recipe = "" // a group may take the one asked for with it
+	progress := o.Progress
+	o.Progress = nil
+	var done atomic.Int64
+	err = inParallel(len(groups), func(i int) error {
+		err := holdOut(out, records, groups[i], o)
 		if err != nil {
-			return nil, fmt.Errorf("without group %q: %w", by(groups[i][0], &records[groups[i][0]]), err)
+			return fmt.Errorf("without group %q: %w", by(groups[i][0], &records[groups[i][0]]), err)
 		}
+		if progress != nil {
+			progress(int(done.Add(1)), len(groups))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return out, nil
 }
@@ -115,32 +148,61 @@ func CrossValidate(records []Record, by Grouping, o Options) ([]Prediction, erro
 // holdOut stores the predictions of the group by a predictor trained on the rest.
 func holdOut(out []Prediction, records []Record, group []int, o Options) error {
 	var rest []Record
-	for i := range records {
-		if !slices.Contains(group, i) {
-			rest = append(rest, records[i])
-		}
+	for _, i := range without(len(records), group) {
+		rest = append(rest, records[i])
 	}
 	p, err := Train(rest, o)
 	if err != nil {
 		return err
 	}
-	var g arch.Graph
-	for _, i := range group {
-		task, err := p.task(records[i].Recipe)
-		if err != nil {
-			task = unknownTask
-		}
-		b := p.batch(task)
-		if err := records[i].Network.Lower(&g); err != nil {
-			return err
-		}
-		b.Add(&g)
-		out[i] = b.Predict()[0]
+	held := make([]Record, len(group))
+	for i, r := range group {
+		held[i] = records[r]
 	}
-	return nil
+	predictions, err := p.PredictRecords(held)
+	for i, r := range group {
+		if err == nil {
+			out[r] = predictions[i]
+		}
+	}
+	return err
 }
 
-// Comparable returns the records, with their predictions, whose recipe at
+// PredictRecords predicts the networks of records as they were trained, whatever
+// accuracy they had. A recipe that the predictor does not know is predicted as an
+// unknown one: mean over recipes, wide intervals. An unknown dataset is an error.
+func (p *Predictor) PredictRecords(records []Record) ([]Prediction, error) {
+	out := make([]Prediction, len(records))
+	batches := make(map[Training]*Batch)
+	var g arch.Graph
+	for i := range records {
+		r := &records[i]
+		t := Training{Dataset: r.Dataset, Recipe: r.Recipe, Epochs: r.Epochs}
+		b := batches[t]
+		if b == nil {
+			task, err := p.task(r.Recipe)
+			known := t
+			if err != nil {
+				task, known.Recipe = unknownTask, ""
+			}
+			if known, err = p.complete(known); err != nil {
+				return nil, r.errorf("%w", err)
+			}
+			b = p.batch(task, known)
+			batches[t] = b
+		}
+		if err := r.Network.Lower(&g); err != nil {
+			return nil, r.errorf("network %q: %w", r.Network.Name, err)
+		}
+		if err := b.Add(r.Network, &g); err != nil {
+			return nil, r.errorf("%w", err)
+		}
+		out[i] = b.Predict()[0]
+	}
+	return out, nil
+}
+
+// Comparable returns the measured records, with their predictions, whose recipe at
 // least one other record has. What a recipe does that no other record tells of
 // cannot be predicted, and so says nothing about a predictor.
 func Comparable(predictions []Prediction, records []Record) ([]Prediction, []Record) {
@@ -151,7 +213,7 @@ func Comparable(predictions []Prediction, records []Record) ([]Prediction, []Rec
 	var p []Prediction
 	var r []Record
 	for i := range records {
-		if count[records[i].Recipe] > 1 {
+		if count[records[i].Recipe] > 1 && !records[i].Derived {
 			p, r = append(p, predictions[i]), append(r, records[i])
 		}
 	}

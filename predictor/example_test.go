@@ -13,7 +13,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	batch, err := p.Batch("torchvision_v1")
+	batch, err := p.Batch(predictor.Training{Recipe: "torchvision_v1"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -27,7 +27,9 @@ func Example() {
 		if err := network.Lower(&g); err != nil {
 			log.Fatal(err)
 		}
-		batch.Add(&g)
+		if err := batch.Add(network, &g); err != nil {
+			log.Fatal(err)
+		}
 	}
 	for i, y := range batch.Predict() {
 		low, high := y.Interval(0.9)
@@ -35,8 +37,8 @@ func Example() {
 	}
 	// Output:
 	// mobilenet_v2  about 72 %, within 71 to 73 %
-	// resnet50      about 77 %, within 76 to 77 %
-	// shufflenet_v2 about 70 %, within 69 to 71 %
+	// resnet50      about 76 %, within 76 to 77 %
+	// shufflenet_v2 about 70 %, within 69 to 70 %
 }
 
 func ExamplePredictor_Batch_unknownRecipe() {
@@ -44,7 +46,7 @@ func ExamplePredictor_Batch_unknownRecipe() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = p.Batch("torchvison_v1")
+	_, err = p.Batch(predictor.Training{Recipe: "torchvison_v1"})
 	fmt.Println(err)
 	// Output:
 	// predictor: unknown recipe "torchvison_v1"; did you mean "torchvision_v1"? (allowed: imgclsmob, paddleclas, ported, pycls_dds_100ep, pycls_effnet_100ep, tf_slim, tf_slim_v3, torchvision_v1)

@@ -36,7 +36,16 @@ const (
 	gatesPerConv  // squeeze-and-excitation gates a convolution
 	sumsPerConv   // residual sums a convolution
 	shareSmooth   // share of activations that are swish or hard swish
-	normsPerConv  // batch normalisations a convolution, at most 1
+
+	// How its depth is spread over the resolutions: 1 + the number of
+	// convolutions that make maps of the input's side, of a half, … , of a
+	// 32nd or less. Two networks of equal size and depth differ most in this.
+	logDepthAt1
+	logDepthAt2
+	logDepthAt4
+	logDepthAt8
+	logDepthAt16
+	logDepthAt32
 
 	NumFeatures = iota // how many there are
 )
@@ -47,12 +56,19 @@ var featureNames = [NumFeatures]string{
 	sharePointwise: "pointwise_share",
 	logClassifier:  "log_classifier_macs", logLastWidth: "log_last_width", lowResolution: "low_resolution_share",
 	meanKernel: "mean_kernel", logResolution: "log_resolution", gatesPerConv: "gates_per_conv",
-	sumsPerConv: "sums_per_conv", shareSmooth: "smooth_share", normsPerConv: "norms_per_conv",
+	sumsPerConv: "sums_per_conv", shareSmooth: "smooth_share",
+	logDepthAt1: "log_depth_1", logDepthAt2: "log_depth_2", logDepthAt4: "log_depth_4",
+	logDepthAt8: "log_depth_8", logDepthAt16: "log_depth_16", logDepthAt32: "log_depth_32",
 }
 
 // trend lists the features with which the logarithm of the error has a linear
 // trend, also far from the records.
-var trend = []int{logMACs, logParams, logActivations, logDepth, logResolution}
+var trend = []int{logMACs, logParams, logDepth, logResolution}
+
+// sizes lists the features that say how large a network is.
+var sizes = []int{
+	logMACs, logParams, logActivations, logDepth, logDepthAt1, logDepthAt2, logDepthAt4, logDepthAt8, logDepthAt16, logDepthAt32,
+}
 
 // FeatureNames returns the names of the features in their order. docs and
 // files use them.
@@ -74,7 +90,8 @@ func (e *Extractor) Features(dst []float64, g *arch.Graph) {
 		total, classifier                            cost.Cost
 		depthwise, groupedKxK, grouped1x1, pointwise int64 // MACs
 		convs, low, spatial, kernels                 int
-		gates, sums, norms, activations, smooth      int
+		gates, sums, activations, smooth             int
+		at                                           [logDepthAt32 - logDepthAt1 + 1]int64 // convolutions by resolution
 		lastWidth                                    int32
 	)
 	for i := range g.Layers {
@@ -98,6 +115,7 @@ func (e *Extractor) Features(dst []float64, g *arch.Graph) {
 				break
 			}
 			convs++
+			at[levelOf(g.Layers[0].Out.H, l.Out.H)]++
 			point := l.KernelH == 1 && l.KernelW == 1
 			switch {
 			case l.Groups > 1 && l.Groups == l.In.C:
@@ -121,7 +139,6 @@ func (e *Extractor) Features(dst []float64, g *arch.Graph) {
 			}
 		case arch.OpBatchNorm:
 			total.Params += 2 * int64(l.Out.C)
-			norms++
 		case arch.OpActivation:
 			if pixels {
 				activations++
@@ -153,7 +170,19 @@ func (e *Extractor) Features(dst []float64, g *arch.Graph) {
 	dst[gatesPerConv] = ratioOf(gates, convs)
 	dst[sumsPerConv] = ratioOf(sums, convs)
 	dst[shareSmooth] = ratioOf(smooth, activations)
-	dst[normsPerConv] = min(1, ratioOf(norms, convs))
+	for i, n := range at {
+		dst[logDepthAt1+i] = logCount(1 + n)
+	}
+}
+
+// levelOf returns how often a map of the given side was halved since the input,
+// to the nearest, from 0 to 5.
+func levelOf(input, side int32) int {
+	level := 0
+	for ratio := float64(input) / float64(side); ratio > math.Sqrt2 && level < logDepthAt32-logDepthAt1; ratio /= 2 {
+		level++
+	}
+	return level
 }
 
 // lowMap is the side of the maps that count as of low resolution: those of the

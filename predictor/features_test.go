@@ -7,12 +7,27 @@ import (
 	"github.com/efficientnas/nas/arch"
 )
 
-func lowered(t testing.TB, name string) *arch.Graph {
+// network returns the network that an architecture file with the given text says.
+func network(t testing.TB, text string) *arch.Network {
+	t.Helper()
+	n, err := arch.Parse("test", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func reference(t testing.TB, name string) *arch.Network {
 	t.Helper()
 	n, err := arch.Reference(name)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return n
+}
+
+func lowered(t testing.TB, n *arch.Network) *arch.Graph {
+	t.Helper()
 	g := new(arch.Graph)
 	if err := n.Lower(g); err != nil {
 		t.Fatal(err)
@@ -22,7 +37,7 @@ func lowered(t testing.TB, name string) *arch.Graph {
 
 // A network small enough to count by hand.
 func TestFeatures(t *testing.T) {
-	n, err := arch.Parse("small.yaml", []byte(`
+	g := lowered(t, network(t, `
 input: {channels: 3, resolution: 16}
 activation: hardswish
 stem: {block: conv, width: 8, kernel: 3}
@@ -31,13 +46,6 @@ stages:
   - {block: conv, width: 12, kernel: 1, groups: 2, stride: 2}
 head: {classes: 10}
 `))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var g arch.Graph
-	if err := n.Lower(&g); err != nil {
-		t.Fatal(err)
-	}
 	const (
 		stem      = 256 * 8 * 3 * 9 // 16 x 16 pixels
 		expand    = 256 * 16 * 8
@@ -66,14 +74,31 @@ head: {classes: 10}
 		logResolution:   math.Log(16),
 		gatesPerConv:    1. / 5,
 		sumsPerConv:     1. / 5,
-		shareSmooth:     2. / 4, // stem and conv of stem, expand, depthwise, conv
-		normsPerConv:    1,
+		shareSmooth:     2. / 4,          // stem and conv of stem, expand, depthwise, conv
+		logDepthAt1:     math.Log(1 + 4), // the gate's are on one pixel
+		logDepthAt2:     math.Log(1 + 1),
 	}
 	got := make([]float64, NumFeatures)
-	new(Extractor).Features(got, &g)
+	new(Extractor).Features(got, g)
 	for i, name := range FeatureNames() {
 		if math.Abs(got[i]-want[i]) > 1e-12 {
 			t.Errorf("%s = %v, want %v", name, got[i], want[i])
+		}
+	}
+}
+
+// A map belongs to the level whose side is nearest by ratio.
+func TestLevelOf(t *testing.T) {
+	for _, c := range []struct {
+		input, side int32
+		want        int
+	}{
+		{224, 224, 0}, {224, 112, 1}, {224, 56, 2}, {224, 28, 3}, {224, 14, 4}, {224, 7, 5}, {224, 1, 5},
+		{224, 240, 0}, // padding
+		{227, 55, 2}, {299, 149, 1}, {299, 147, 1}, {299, 35, 3}, {380, 12, 5}, {1, 1, 0},
+	} {
+		if got := levelOf(c.input, c.side); got != c.want {
+			t.Errorf("a map of %d pixels of an input of %d is at level %d, want %d", c.side, c.input, got, c.want)
 		}
 	}
 }
@@ -95,7 +120,7 @@ func TestFeaturesOfReferencesAreFinite(t *testing.T) {
 		for i := range x {
 			x[i] = math.NaN()
 		}
-		e.Features(x, lowered(t, name))
+		e.Features(x, lowered(t, reference(t, name)))
 		for i, v := range x {
 			if math.IsNaN(v) || math.IsInf(v, 0) {
 				t.Errorf("%s: %s = %v", name, featureNames[i], v)
@@ -105,7 +130,7 @@ func TestFeaturesOfReferencesAreFinite(t *testing.T) {
 }
 
 func TestFeaturesDoNotAllocate(t *testing.T) {
-	g := lowered(t, "efficientnet_b0")
+	g := lowered(t, reference(t, "efficientnet_b0"))
 	var e Extractor
 	x := make([]float64, NumFeatures)
 	e.Features(x, g)
@@ -117,7 +142,7 @@ func TestFeaturesDoNotAllocate(t *testing.T) {
 func BenchmarkFeatures(b *testing.B) {
 	for _, name := range []string{"mobilenet_v2", "efficientnet_b0", "shufflenet_v2"} {
 		b.Run(name, func(b *testing.B) {
-			g := lowered(b, name)
+			g := lowered(b, reference(b, name))
 			var e Extractor
 			x := make([]float64, NumFeatures)
 			b.ReportAllocs()

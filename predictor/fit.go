@@ -3,6 +3,7 @@ package predictor
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 
@@ -19,15 +20,17 @@ type prior struct{ median, spread float64 }
 // in nearly all of them has no length scale of its own. Their medians are round
 // numbers for logarithms of errors: networks differ by tens of percents of the
 // error, recipes by some, one training from the next by one; and the error is
-// smooth in a feature, so that a length scale spans several of its standard
-// deviations.
+// smooth in an input. Two records are farther apart the more inputs there are, by the
+// square root of their number, so that length scales are in proportion to it.
 var (
-	slopePrior  = prior{0.1, 1}
-	signalPrior = prior{0.3, 1}
-	taskPrior   = prior{0.05, 1} // of both TaskLevel and TaskSignal
-	noisePrior  = prior{0.01, 1}
-	lengthPrior = prior{6, 1}
+	signalPrior     = prior{0.3, 1}
+	taskPrior       = prior{0.05, 1} // of both TaskLevel and TaskSignal
+	taskLengthPrior = prior{1, 1}
+	noisePrior      = prior{0.01, 1}
+	slopePrior      = prior{0.1, 1}
 )
+
+func lengthPrior(inputs int) prior { return prior{3 * math.Sqrt(float64(inputs)), 1} }
 
 // level is the prior standard deviation of the mean. Targets are centred, so
 // it matters no more than that it is wide.
@@ -50,64 +53,148 @@ const level = 1
 //
 // What is left is that the hyper-parameters themselves are uncertain, which the
 // process ignores: calibrate widens its intervals for it.
-func trainGP(raw sample, groups [][]int) (*gp, error) {
-	s, by := raw.standardised()
-	start := make([]float64, 0, 32)
-	for _, p := range priors(s.inputs()) {
-		start = append(start, math.Log(p.median))
-	}
-	optimum, err := fit(s, groups, start)
+//
+// Only measured records decide; where there are more than maxFitted, so many
+// drawn at random. All are conditioned on.
+func trainGP(raw sample, seed uint64) (trained, error) {
+	measured := raw.measured()
+	some := measured.some(maxFitted, seed)
+	h, optimum, err := fitRaw(some)
 	if err != nil {
-		return nil, err
+		return trained{}, err
 	}
-	widening, err := calibrate(raw, groups, optimum)
-	if err != nil {
-		return nil, err
+	if h.Widening, err = calibrate(some.some(maxCalibrated, seed), h, optimum); err != nil {
+		return trained{}, err
 	}
-	h := hyperAt(optimum)
-	h.Widening = widening
 	h.round()
+	s, by := raw.standardised()
+	m, err := conditioned(h, s, by)
+	if err != nil {
+		return trained{}, err
+	}
+	t := trained{model: m}
+	if _, ok := m.(closedForm); !ok {
+		held, err := holdOutFolds(raw, randomFolds(raw.len(), validationFolds, seed), func(rest sample) (model, error) {
+			s, by := rest.standardised()
+			return conditioned(h, s, by)
+		})
+		if err != nil {
+			return trained{}, err
+		}
+		t.unseen = meansOf(held, raw.len())
+	}
+	return t, nil
+}
+
+// trainUncalibrated is trainGP without widening.
+func trainUncalibrated(raw sample, seed uint64) (model, error) {
+	measured := raw.measured()
+	h, _, err := fitRaw(measured.some(maxFitted, seed))
+	if err != nil {
+		return nil, err
+	}
+	s, by := raw.standardised()
+	return conditioned(h, s, by)
+}
+
+// some returns at most n records of the sample, drawn at random.
+func (s *sample) some(n int, seed uint64) sample {
+	if s.len() <= n {
+		return *s
+	}
+	which := rand.New(rand.NewPCG(seed, 0)).Perm(s.len())[:n]
+	slices.Sort(which)
+	return s.rows(which)
+}
+
+// fitRaw fits the hyper-parameters to a sample that was not standardised.
+func fitRaw(raw sample) (hyper, []float64, error) {
+	s, _ := raw.standardised()
+	optimum, err := fit(s, s.start())
+	if err != nil {
+		return hyper{}, nil, err
+	}
+	return hyperAt(optimum, s.columns), optimum, nil
+}
+
+// conditioned returns the process that has seen the sample: exactly, or where
+// records are many through inducing points.
+func conditioned(h hyper, s sample, by standard) (model, error) {
+	if s.len() > maxExact {
+		return newSparseGP(h, s, by)
+	}
 	return newGP(h, s, by)
 }
 
+// maxFitted is how many records decide about hyper-parameters at most, and
+// maxCalibrated about the widening: time grows with the cube of their number. maxExact
+// is how many records a process sees exactly.
+const (
+	maxFitted     = 800
+	maxCalibrated = 300
+	maxExact      = 2000
+)
+
+// start returns the medians of the priors.
+func (s *sample) start() []float64 {
+	var start []float64
+	for _, p := range s.priors() {
+		start = append(start, math.Log(p.median))
+	}
+	return start
+}
+
 // fit returns the logarithms of the hyper-parameters that L-BFGS finds from start.
-func fit(s sample, groups [][]int, start []float64) ([]float64, error) {
-	o := objective{sample: s, priors: priors(s.inputs())}
-	if len(groups) > 1 {
+func fit(s sample, start []float64) ([]float64, error) {
+	o := objective{sample: s, priors: s.priors()}
+	if groups := s.families(); len(groups) > 1 {
 		o.groups = groups
 	}
 	return o.maximise(start)
 }
 
+// fixedHypers is how many hyper-parameters there are for any inputs.
+const fixedHypers = 5
+
 // priors returns the priors in the order of hyperAt.
-func priors(inputs int) []prior {
-	return append([]prior{slopePrior, signalPrior, taskPrior, taskPrior, noisePrior},
-		slices.Repeat([]prior{lengthPrior}, inputs)...)
+func (s *sample) priors() []prior {
+	lengths, slopes := hypersOf(s.columns)
+	all := []prior{signalPrior, taskPrior, taskPrior, taskLengthPrior, noisePrior}
+	all = append(all, slices.Repeat([]prior{slopePrior}, slopes)...)
+	return append(all, slices.Repeat([]prior{lengthPrior(len(s.columns))}, lengths)...)
 }
 
-// hyperAt returns the hyper-parameters with the given logarithms, in the order
-// of sample.gradient.
-func hyperAt(logs []float64) hyper {
+// hyperAt returns the hyper-parameters with the given logarithms.
+func hyperAt(logs []float64, columns []column) hyper {
 	v := make([]float64, len(logs))
 	for i := range v {
 		v[i] = math.Exp(logs[i])
 	}
-	return hyper{Level: level, Widening: 1, Slope: v[0], Signal: v[1], TaskLevel: v[2], TaskSignal: v[3], Noise: v[4], Length: v[5:]}
+	_, slopes := hypersOf(columns)
+	return hyper{
+		Level: level, Widening: 1, Signal: v[0], TaskLevel: v[1], TaskSignal: v[2], TaskLength: v[3], Noise: v[4],
+		Slope: v[fixedHypers : fixedHypers+slopes], Length: v[fixedHypers+slopes:],
+	}
 }
 
 // round keeps three significant digits, which are more than the records
 // determine and fewer than the optimiser does, so that training gives the same
 // on every machine.
 func (h *hyper) round() {
-	keep := func(v *float64) {
-		*v, _ = strconv.ParseFloat(strconv.FormatFloat(*v, 'e', 2, 64), 64) // what FormatFloat writes
+	for _, v := range []*float64{&h.Signal, &h.TaskLevel, &h.TaskSignal, &h.TaskLength, &h.Noise, &h.Widening} {
+		*v = significant(*v)
 	}
-	for _, v := range []*float64{&h.Slope, &h.Signal, &h.TaskLevel, &h.TaskSignal, &h.Noise, &h.Widening} {
-		keep(v)
+	for _, list := range [][]float64{h.Slope, h.Length} {
+		for i := range list {
+			list[i] = significant(list[i])
+		}
 	}
-	for i := range h.Length {
-		keep(&h.Length[i])
-	}
+}
+
+// significant keeps three significant digits.
+func significant(v float64) float64 {
+	v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'e', 2, 64), 64) // what FormatFloat writes
+	return v
 }
 
 // An objective is what the hyper-parameters maximise.
@@ -132,7 +219,7 @@ func (o *objective) maximise(start []float64) ([]float64, error) {
 			}
 		},
 	}
-	settings := &optimize.Settings{GradientThreshold: 1e-3, MajorIterations: 1000}
+	settings := &optimize.Settings{GradientThreshold: 1e-3, MajorIterations: 300}
 	result, err := optimize.Minimize(problem, start, settings, &optimize.LBFGS{})
 	if result == nil || math.IsInf(result.F, 0) || math.IsNaN(result.F) {
 		if err == nil {
@@ -151,7 +238,7 @@ func (o *objective) at(x []float64) {
 		return
 	}
 	o.x = append(o.x[:0], x...)
-	h := hyperAt(x)
+	h := hyperAt(x, o.sample.columns)
 	by := mat.NewSymDense(o.sample.len(), nil) // derivatives by the covariance matrix
 	value, err := o.likelihood(&h, by)
 	if err != nil { // not there: the line search turns back
@@ -173,10 +260,10 @@ func (o *objective) at(x []float64) {
 // With α = K⁻¹y, the marginal likelihood is -½ yᵀα - ½ log|K|, and its
 // derivative ½ (ααᵀ - K⁻¹).
 func (o *objective) likelihood(h *hyper, by *mat.SymDense) (float64, error) {
-	if !h.valid(len(h.Length)) {
+	if !h.valid(o.sample.columns) {
 		return 0, errSingular
 	}
-	p, err := newGP(*h, o.sample, standard{})
+	p, _, err := o.sample.condition(h)
 	if err != nil {
 		return 0, err
 	}
@@ -207,8 +294,8 @@ func (o *objective) likelihood(h *hyper, by *mat.SymDense) (float64, error) {
 // u = Q_:B e,
 //
 //	½ (αuᵀ + uαᵀ) - ½ uuᵀ - ½ Q_:B C Q_B:
-func addLeftOut(p *gp, group []int, sum *mat.VecDense, by *mat.SymDense) (float64, error) {
-	b, err := newBlock(p.inverse, p.weights, group)
+func addLeftOut(p *posterior, group []int, sum *mat.VecDense, by *mat.SymDense) (float64, error) {
+	b, err := newBlock(p, group)
 	if err != nil {
 		return 0, err
 	}

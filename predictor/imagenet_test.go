@@ -18,6 +18,9 @@ import (
 
 var update = flag.Bool("update", false, "write the embedded predictor anew")
 
+// imagenetOptions are how the embedded predictor is trained.
+var imagenetOptions = Options{Recipe: "imgclsmob"}
+
 const recordsFile = "records/imagenet.jsonl"
 
 func imagenetRecords(t testing.TB) []Record {
@@ -34,8 +37,8 @@ func imagenetRecords(t testing.TB) []Record {
 	return records
 }
 
-// trained is a predictor of the project's records, trained once for all tests.
-var trained = sync.OnceValues(func() (*Predictor, error) {
+// trainedImagenet is a predictor of the project's records, trained once for all tests.
+var trainedImagenet = sync.OnceValues(func() (*Predictor, error) {
 	f, err := os.Open(recordsFile)
 	if err != nil {
 		return nil, err
@@ -45,12 +48,12 @@ var trained = sync.OnceValues(func() (*Predictor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Train(records, Options{})
+	return Train(records, imagenetOptions)
 })
 
 func imagenetTrained(t testing.TB) *Predictor {
 	t.Helper()
-	p, err := trained()
+	p, err := trainedImagenet()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,28 +82,26 @@ func TestImagenetIsReproduced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, want := p.model.state().Hyper, embedded.model.state().Hyper
+	got, want := p.model.state().GP, embedded.model.state().GP
 	near := func(name string, got, want float64) {
 		if math.Abs(got-want) > 0.01*want {
 			t.Errorf("%s: trained %v, embedded %v", name, got, want)
 		}
 	}
-	near("slope", got.Slope, want.Slope)
+	near("slope", got.Slope[0], want.Slope[0])
 	near("signal", got.Signal, want.Signal)
 	near("task level", got.TaskLevel, want.TaskLevel)
 	near("task signal", got.TaskSignal, want.TaskSignal)
+	near("task length", got.TaskLength, want.TaskLength)
 	near("noise", got.Noise, want.Noise)
 	near("widening", got.Widening, want.Widening)
 	for i, name := range featureNames {
 		near(name, got.Length[i], want.Length[i])
 	}
 	for _, name := range arch.References() {
-		n, err := arch.Reference(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		a, errA := p.Predict(n, "")
-		b, errB := embedded.Predict(n, "")
+		n := reference(t, name)
+		a, errA := p.Predict(n, Training{})
+		b, errB := embedded.Predict(n, Training{})
 		if errA != nil || errB != nil || math.Abs(a.Accuracy-b.Accuracy) > 0.0002 {
 			t.Errorf("%s: trained %v, embedded %v (%v, %v); go test -run TestImagenetIsReproduced -update writes it anew", name, a, b, errA, errB)
 		}
@@ -111,11 +112,8 @@ func TestImagenetIsReproduced(t *testing.T) {
 // records themselves. What is logged besides is reported, not promised.
 func TestImagenetQuality(t *testing.T) {
 	records := imagenetRecords(t)
-	leftOut, err := LeaveOut(records, EachRecord, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	q := assess(t, leftOut, records)
+	p := imagenetTrained(t)
+	q := assess(t, leftOut(t, p, records, EachRecord), records)
 	t.Logf("leave-one-out:        %v", q)
 	if q.N != 193 {
 		t.Errorf("%d comparable records, want 193", q.N)
@@ -130,21 +128,9 @@ func TestImagenetQuality(t *testing.T) {
 		t.Errorf("90 %% intervals cover %.3f, want 0.85 to 0.95", q.Coverage90)
 	}
 
-	blockTypes, err := LeaveOut(records, BlockTypes, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("leave-block-type-out: %v", assess(t, blockTypes, records))
+	t.Logf("leave-block-type-out: %v", assess(t, leftOut(t, p, records, BlockTypes), records))
 
-	var macs, accuracy []float64
-	for i := range records {
-		c, err := cost.OfNetwork(records[i].Network)
-		if err != nil {
-			t.Fatal(err)
-		}
-		macs, accuracy = append(macs, float64(c.MACs)), append(accuracy, records[i].Accuracy)
-	}
-	t.Logf("MACs alone:           tau %.3f", KendallTau(macs, accuracy))
+	t.Logf("MACs alone:           tau %.3f", tauOfMACs(t, records))
 }
 
 func assess(t *testing.T, predictions []Prediction, records []Record) Quality {

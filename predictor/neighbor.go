@@ -1,12 +1,13 @@
 package predictor
 
 import (
+	"math"
 	"slices"
 
 	"github.com/efficientnas/nas/arch"
 )
 
-// A Neighbor is the record that is most like a network, as the model sees it.
+// A Neighbor is the measured record that is most like a network, as the model sees it.
 type Neighbor struct {
 	Name       string  // of the record's network
 	Recipe     string  // of the record
@@ -24,38 +25,66 @@ func (p *Predictor) Nearest(n *arch.Network) (Neighbor, error) {
 	if err := n.Lower(&g); err != nil {
 		return Neighbor{}, err
 	}
-	var extractor Extractor
-	x := make([]float64, NumFeatures)
-	extractor.Features(x, &g)
+	x := make([]float64, len(p.layout.columns))
+	if err := p.layout.newEncoder().encode(x, n, &g, p.usual); err != nil {
+		return Neighbor{}, err
+	}
 	at, similarity := p.nearest(x, nil)
 	r := &p.rows[at]
-	return Neighbor{r.Name, p.recipes[r.Task], similarity, similarity < p.usual()}, nil
+	return Neighbor{r.Name, p.recipes[r.Task], similarity, similarity < p.near()}, nil
 }
 
 // nearest returns the row most like x that is not equal to the row except.
 func (p *Predictor) nearest(x, except []float64) (at int, similarity float64) {
-	similarity = -1
-	for i := range p.rows {
-		if except != nil && slices.Equal(p.rows[i].Inputs, except) {
-			continue
-		}
-		if s := p.model.similarity(x, p.rows[i].Inputs); s > similarity {
-			at, similarity = i, s
-		}
-	}
-	return at, similarity
+	p.near()
+	return p.search(x, except)
 }
 
-// usual returns the similarity to the nearest other network that 19 in 20
-// records have.
-func (p *Predictor) usual() float64 {
-	p.usualOnce.Do(func() {
-		all := make([]float64, len(p.rows))
+func (p *Predictor) search(x, except []float64) (at int, similarity float64) {
+	least := math.Inf(1)
+	for i := range p.rows {
+		if p.rows[i].Derived || except != nil && slices.Equal(p.rows[i].Inputs, except) {
+			continue
+		}
+		sum := 0.
+		for c, v := range p.rows[i].Inputs {
+			d := (x[c] - v) / p.lengths[c]
+			sum += d * d
+		}
+		if sum < least {
+			at, least = i, sum
+		}
+	}
+	if math.IsInf(least, 1) { // no other
+		return at, 0
+	}
+	m, _ := matern(math.Sqrt(5 * least))
+	return at, m
+}
+
+// near returns the similarity to the nearest other network that 19 in 20
+// records have. Of many records, some tell.
+func (p *Predictor) near() float64 {
+	p.nearOnce.Do(func() {
+		if m, ok := p.model.(metric); ok {
+			p.lengths = m.lengths()
+		}
+		if p.lengths == nil {
+			p.lengths = defaultLengths(p.sample(nil).z)
+		}
+		var measured [][]float64
 		for i := range p.rows {
-			_, all[i] = p.nearest(p.rows[i].Inputs, p.rows[i].Inputs)
+			if !p.rows[i].Derived {
+				measured = append(measured, p.rows[i].Inputs)
+			}
+		}
+		all := make([]float64, min(len(measured), maxLandmarks))
+		for i := range all {
+			x := measured[i*len(measured)/len(all)]
+			_, all[i] = p.search(x, x)
 		}
 		slices.Sort(all)
-		p.usualValue = all[len(all)/20]
+		p.nearValue = all[len(all)/20]
 	})
-	return p.usualValue
+	return p.nearValue
 }

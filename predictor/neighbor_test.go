@@ -24,35 +24,28 @@ func TestNearest(t *testing.T) {
 	}
 	// Networks that are among the records, under one name or another.
 	for _, name := range []string{"mobilenet_v2", "resnet50", "squeezenet", "shufflenet_v2"} {
-		n, err := arch.Reference(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if near := nearest(n); near.Far || near.Similarity < 0.999 {
+		if near := nearest(reference(t, name)); near.Far || near.Similarity < 0.999 {
 			t.Errorf("%s is among the records, but the nearest is %+v", name, near)
 		}
 	}
 	// One that is like none.
-	n, err := arch.Parse("far", []byte(`
+	far := network(t, `
 name: far
 input: {resolution: 64}
 stem: {width: 8}
 stages: [{block: conv, width: 8, kernel: 11}]
-head: {classes: 10}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if near := nearest(n); !near.Far {
+head: {classes: 10}`)
+	if near := nearest(far); !near.Far {
 		t.Errorf("two convolutions of 11x11 are like %+v", near)
 	}
 	// By definition about one record in twenty is far from all other networks.
-	far := 0
+	n := 0
 	for i := range p.rows {
-		if _, s := p.nearest(p.rows[i].Inputs, p.rows[i].Inputs); s < p.usual() {
-			far++
+		if _, s := p.nearest(p.rows[i].Inputs, p.rows[i].Inputs); s < p.near() {
+			n++
 		}
 	}
-	if far > len(p.rows)/20 || far < len(p.rows)/40 {
-		t.Errorf("%d of %d records are far from all others", far, len(p.rows))
+	if n > len(p.rows)/20 || n < len(p.rows)/40 {
+		t.Errorf("%d of %d records are far from all others", n, len(p.rows))
 	}
 }

@@ -25,16 +25,22 @@ type Prediction struct {
 func newPrediction(mean, variance float64) Prediction {
 	sd := math.Sqrt(variance)
 	p := Prediction{LogError: mean, LogErrorSD: sd}
-	e := math.Exp(mean + variance/2)
-	if mean < -8*sd { // an error above 1 lies 8 standard deviations away
+	if mean < -8*sd && sd < 1 { // an error above 1 lies 8 standard deviations away
+		e := math.Exp(mean + variance/2)
 		p.Accuracy, p.SD = 1-e, e*math.Sqrt(math.Expm1(variance))
 		return p
 	}
 	// The moments of max(0, 1 - E), each a sum over E^k below 1, whose mean is
-	// exp(k mean + k² variance/2) Φ(-mean/sd - k sd).
-	below := func(k float64) float64 { return math.Erfc((mean/sd+k*sd)/math.Sqrt2) / 2 }
-	one, first := below(0), e*below(1)
-	second := math.Exp(2*mean+2*variance) * below(2)
+	// exp(k mean + k² variance/2) Φ(-mean/sd - k sd): of two factors of which one
+	// overflows when the other vanishes, so that their asymptote takes over.
+	below := func(k float64) float64 {
+		u := (mean/sd + k*sd) / math.Sqrt2
+		if u > 20 {
+			return math.Exp(-mean*mean/(2*variance)) / (2 * math.Sqrt(math.Pi) * u) * (1 - 1/(2*u*u))
+		}
+		return math.Exp(k*mean+k*k*variance/2) * math.Erfc(u) / 2
+	}
+	one, first, second := below(0), below(1), below(2)
 	p.Accuracy = max(0, one-first)
 	p.SD = math.Sqrt(max(0, one-2*first+second-p.Accuracy*p.Accuracy))
 	return p

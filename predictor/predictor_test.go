@@ -13,48 +13,106 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Every kind of predictor must pass this suite, whatever it has learnt from:
-// known is like one of its records.
+// Every kind of predictor must pass this suite, whatever it has learnt from.
 func TestPredictors(t *testing.T) {
-	t.Run("imagenet", func(t *testing.T) { testPredictor(t, imagenetTrained(t), lowered(t, "mobilenet_v2")) })
+	t.Run("imagenet", func(t *testing.T) {
+		testPredictor(t, imagenetTrained(t), newCandidate(t, reference(t, "mobilenet_v2")), candidates(t, 150))
+	})
 	t.Run("one space", func(t *testing.T) {
 		records := smallRecords(t, 30)
-		p, err := Train(records, Options{})
-		if err != nil {
-			t.Fatal(err)
+		testPredictor(t, trainedOn(t, records, Options{}), newCandidate(t, records[0].Network), candidates(t, 150))
+	})
+	t.Run("datasets and epochs", func(t *testing.T) {
+		records := smallRecords(t, 30)
+		for i := range records {
+			records[i].Dataset, records[i].Epochs = []string{"cifar10", "svhn"}[i%2], float64(10*(1+i%4))
 		}
-		var known arch.Graph
-		if err := records[0].Network.Lower(&known); err != nil {
-			t.Fatal(err)
-		}
-		testPredictor(t, p, &known)
+		testPredictor(t, trainedOn(t, records, Options{}), newCandidate(t, records[0].Network), candidates(t, 150))
 	})
 }
 
-func testPredictor(t *testing.T, p *Predictor, known *arch.Graph) {
-	graphs := candidates(t, 150)
+// The other models must pass it too, on records of a space by features or genes.
+func TestModels(t *testing.T) {
+	records := smallSpaceRecords(t)
+	var all []candidate
+	for _, n := range drawn(t, smallSpace(t), 50, 2) {
+		all = append(all, newCandidate(t, n))
+	}
+	for _, m := range []Model{GP, Ridge, Trees, Neural} { // Auto has a test of its own
+		for _, inputs := range [][]Input{{Features}, {Ordinal, Sizes}, {OneHot, Pairs}} {
+			if m == Neural && (len(inputs) > 1 || testing.Short()) {
+				continue // seconds each
+			}
+			t.Run(fmt.Sprint(m, inputs), func(t *testing.T) {
+				o := Options{Model: m, Inputs: inputs}
+				if inputs[0] != Features {
+					o.Space = smallSpace(t)
+				}
+				p := trainedOn(t, records, o)
+				testPredictor(t, p, all[0], all)
+				s := p.Summary()
+				if s.Model != m || s.Comparison != nil || !s.Beats() || s.Kendall < 0.8 {
+					t.Errorf("%+v", s)
+				}
+			})
+		}
+	}
+}
 
+// One network of a kind of its own among records that are alike: without the
+// latter, hardly any are left to learn from.
+func TestOneRecordOfAFamily(t *testing.T) {
+	records := smallRecords(t, 14)
+	records[3].Network = reference(t, "squeezenet")
+	for _, m := range []Model{GP, Ridge, Trees} {
+		p := trainedOn(t, records, Options{Model: m})
+		y, err := p.Predict(records[0].Network, Training{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkPrediction(t, string(m), y)
+	}
+}
+
+func trainedOn(t testing.TB, records []Record, o Options) *Predictor {
+	t.Helper()
+	p, err := Train(records, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// testPredictor tests a predictor with networks that it can predict; known is
+// like one of its records.
+func testPredictor(t *testing.T, p *Predictor, known candidate, all []candidate) {
 	t.Run("predictions are what the documentation says", func(t *testing.T) {
 		for _, recipe := range p.Recipes() {
-			for i, y := range predictAll(t, p, recipe, graphs) {
+			for i, y := range predictAll(t, p, Training{Recipe: recipe}, all) {
 				checkPrediction(t, fmt.Sprintf("candidate %d, %s", i, recipe), y)
 			}
 		}
 	})
-	t.Run("the default recipe is the one said", func(t *testing.T) {
-		a, b := predictAll(t, p, "", graphs[:1]), predictAll(t, p, p.Recipe(), graphs[:1])
+	t.Run("the usual training is the one said", func(t *testing.T) {
+		a, b := predictAll(t, p, Training{}, all[:1]), predictAll(t, p, p.Usual(), all[:1])
 		if a[0] != b[0] {
-			t.Errorf("without a recipe %v, with %q %v", a[0], p.Recipe(), b[0])
+			t.Errorf("without a training %v, with %+v %v", a[0], p.Usual(), b[0])
 		}
 	})
 	t.Run("an unknown recipe is refused", func(t *testing.T) {
-		_, err := p.Batch("unheard of")
+		_, err := p.Batch(Training{Recipe: "unheard of"})
 		if err == nil || !strings.Contains(err.Error(), strings.Join(p.Recipes(), ", ")) {
 			t.Errorf("got %v, want an error with the recipes %v", err, p.Recipes())
 		}
 	})
+	t.Run("an unknown dataset is refused", func(t *testing.T) {
+		_, err := p.Batch(Training{Dataset: "unheard of"})
+		if err == nil || !strings.Contains(err.Error(), strings.Join(p.Datasets(), ", ")) {
+			t.Errorf("got %v, want an error with the datasets %v", err, p.Datasets())
+		}
+	})
 	t.Run("an empty batch predicts nothing", func(t *testing.T) {
-		b, err := p.Batch("")
+		b, err := p.Batch(Training{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,20 +121,20 @@ func testPredictor(t *testing.T, p *Predictor, known *arch.Graph) {
 		}
 	})
 	t.Run("goroutines and batch sizes change nothing", func(t *testing.T) {
-		want := predictAll(t, p, "", graphs)
+		want := predictAll(t, p, Training{}, all)
 		var wg sync.WaitGroup
 		for worker := range 8 {
 			wg.Go(func() {
-				b, err := p.Batch("")
+				b, err := p.Batch(Training{})
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				size := 1 + 13*worker
-				for from := 0; from < len(graphs); from += size {
-					to := min(from+size, len(graphs))
-					for _, g := range graphs[from:to] {
-						b.Add(g)
+				for from := 0; from < len(all); from += size {
+					to := min(from+size, len(all))
+					if err := addAll(b, all[from:to]); err != nil {
+						t.Error(err)
 					}
 					if b.Len() != to-from {
 						t.Errorf("the batch has %d networks, want %d", b.Len(), to-from)
@@ -92,13 +150,16 @@ func testPredictor(t *testing.T, p *Predictor, known *arch.Graph) {
 		wg.Wait()
 	})
 	t.Run("prediction does not allocate", func(t *testing.T) {
-		b, err := p.Batch("")
+		if p.layout.plan != nil {
+			return // reading the genes of a network does
+		}
+		b, err := p.Batch(Training{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		round := func() {
-			for _, g := range graphs {
-				b.Add(g)
+			if err := addAll(b, all); err != nil {
+				t.Error(err)
 			}
 			b.Predict()
 		}
@@ -119,11 +180,14 @@ func testPredictor(t *testing.T, p *Predictor, known *arch.Graph) {
 		if err := q.Save(&second); err != nil || !bytes.Equal(first.Bytes(), second.Bytes()) {
 			t.Errorf("saved again, it differs (%v)", err)
 		}
-		if q.Dataset() != p.Dataset() || q.Records() != p.Records() || q.Recipe() != p.Recipe() || fmt.Sprint(q.Recipes()) != fmt.Sprint(p.Recipes()) {
-			t.Errorf("loaded %v, want %v", q, p)
+		say := func(p *Predictor) string {
+			return fmt.Sprint(p.Datasets(), p.Recipes(), p.Inputs(), p.Usual(), p.Records(), p.Summary())
+		}
+		if say(q) != say(p) {
+			t.Errorf("loaded %s, want %s", say(q), say(p))
 		}
 		for _, recipe := range p.Recipes() {
-			a, b := predictAll(t, p, recipe, graphs), predictAll(t, q, recipe, graphs)
+			a, b := predictAll(t, p, Training{Recipe: recipe}, all), predictAll(t, q, Training{Recipe: recipe}, all)
 			for i := range a {
 				if a[i] != b[i] {
 					t.Fatalf("%s, candidate %d: loaded %v, saved %v", recipe, i, b[i], a[i])
@@ -132,13 +196,13 @@ func testPredictor(t *testing.T, p *Predictor, known *arch.Graph) {
 		}
 	})
 	t.Run("networks unlike all records are uncertain", func(t *testing.T) {
-		usual := predictAll(t, p, "", []*arch.Graph{known})[0]
-		odd, err := arch.Parse("odd", []byte(`{"norm":"none","input":{"resolution":600},"stem":{"width":2,"stride":2},
-			"stages":[{"block":"shuffle","width":4096,"depth":3,"stride":8,"groups":2,"kernel":11}],"head":{"classes":1000}}`))
-		if err != nil {
-			t.Fatal(err)
+		if p.layout.plan != nil {
+			return // it takes no others than those of the space
 		}
-		y, err := p.Predict(odd, "")
+		usual := predictAll(t, p, Training{}, []candidate{known})[0]
+		odd := network(t, `{"norm":"none","input":{"resolution":600},"stem":{"width":2,"stride":2},
+			"stages":[{"block":"shuffle","width":4096,"depth":3,"stride":8,"groups":2,"kernel":11}],"head":{"classes":1000}}`)
+		y, err := p.Predict(odd, Training{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,27 +223,47 @@ func checkPrediction(t interface{ Errorf(string, ...any) }, what string, y Predi
 	}
 }
 
-func predictAll(t testing.TB, p *Predictor, recipe string, graphs []*arch.Graph) []Prediction {
+func predictAll(t testing.TB, p *Predictor, how Training, all []candidate) []Prediction {
 	t.Helper()
-	b, err := p.Batch(recipe)
+	b, err := p.Batch(how)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, g := range graphs {
-		b.Add(g)
+	if err := addAll(b, all); err != nil {
+		t.Fatal(err)
 	}
 	return b.Predict()
 }
 
+func addAll(b *Batch, all []candidate) error {
+	for _, c := range all {
+		if err := b.Add(c.network, c.graph); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A candidate is a network and its layers, as a [Batch] takes them.
+type candidate struct {
+	network *arch.Network
+	graph   *arch.Graph
+}
+
+func newCandidate(t testing.TB, n *arch.Network) candidate {
+	t.Helper()
+	return candidate{n, lowered(t, n)}
+}
+
 // candidates returns n networks that mix types of blocks, as a search would
 // propose them.
-func candidates(t testing.TB, n int) []*arch.Graph {
+func candidates(t testing.TB, n int) []candidate {
 	t.Helper()
 	blocks := []string{
 		"fire", "separable", "bottleneck", "shuffle_v2", "basic",
 		"grouped, groups: 4", "inverted, expansion: 3", "inverted, expansion: 6, kernel: 5, se: 0.25", "shuffle, groups: 2",
 	}
-	var graphs []*arch.Graph
+	var all []candidate
 	for i := range n {
 		pick := func(step int) string { return blocks[(i*step+i/len(blocks))%len(blocks)] }
 		yaml := fmt.Sprintf(`
@@ -192,17 +276,9 @@ stages:
   - {width: %d, stride: 2, depth: 2, block: %s}
 head: {width: 1024, classes: 1000}
 `, 160+32*(i%3), 1+i%2, pick(1), 1+i%4, pick(2), pick(4), 192+64*(i%5), pick(7))
-		network, err := arch.Parse("candidate", []byte(yaml))
-		if err != nil {
-			t.Fatal(err)
-		}
-		g := new(arch.Graph)
-		if err := network.Lower(g); err != nil {
-			t.Fatal(err)
-		}
-		graphs = append(graphs, g)
+		all = append(all, newCandidate(t, network(t, yaml)))
 	}
-	return graphs
+	return all
 }
 
 // smallRecords returns records of one space, whose accuracies follow their
@@ -212,12 +288,9 @@ func smallRecords(t testing.TB, n int) []Record {
 	var records []Record
 	for i := range n {
 		width, depth := 8+8*(i%5), 1+i%4
-		network, err := arch.Parse("small", fmt.Appendf(nil, `{"input":{"resolution":32},"stem":{"width":8},
+		n := network(t, fmt.Sprintf(`{"name":"small","input":{"resolution":32},"stem":{"width":8},
 			"stages":[{"block":"basic","width":%d,"depth":%d},{"block":"basic","width":64,"stride":2}],"head":{"classes":10}}`, width, depth))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := Record{Network: network, Dataset: "cifar10", Recipe: "short", Accuracy: 0.8 + 0.02*math.Log2(float64(width)) + 0.01*float64(depth)}
+		r := Record{Network: n, Dataset: "cifar10", Recipe: "short", Accuracy: 0.8 + 0.02*math.Log2(float64(width)) + 0.01*float64(depth)}
 		if i%3 == 0 {
 			r.Recipe, r.Accuracy = "long", r.Accuracy+0.02
 		}
@@ -250,12 +323,17 @@ func TestTrainRefuses(t *testing.T) {
 	}{
 		{"no records", func([]Record) []Record { return nil }, Options{}, "0 records; a predictor learns from at least 10"},
 		{"few records", func(r []Record) []Record { return r[:9] }, Options{}, "9 records"},
-		{"too many records", func(r []Record) []Record { return slices.Repeat(r, 200) }, Options{}, "2400 records; a predictor learns from at most 1000"},
-		{"two datasets", func(r []Record) []Record { r[3].Dataset = "svhn"; return r }, Options{}, `the datasets "cifar10" and "svhn"`},
+		{"too many records", func(r []Record) []Record { return slices.Repeat(r, 2000) }, Options{}, "24000 records; a predictor learns from at most 20000"},
+		{"few networks", func(r []Record) []Record { return slices.Repeat(r[:9], 2) }, Options{}, "9 different networks in 18 records"},
+		{"some with epochs", func(r []Record) []Record { r[3].Epochs = 9; return r }, Options{}, "record 4: either all records say for how many epochs"},
+		{"negative epochs", func(r []Record) []Record { r[3].Epochs = -1; return r }, Options{}, "record 4: the epochs must be from 0 to 1000000, found -1"},
+		{"epochs are NaN", func(r []Record) []Record { r[3].Epochs = math.NaN(); return r }, Options{}, "record 4: the epochs must be"},
+		{"accuracy in percent", func(r []Record) []Record { r[3].Accuracy = 75; return r }, Options{}, "record 4: the accuracy must be from 0 to 1, found 75"},
 		{"NaN", func(r []Record) []Record { r[3].Accuracy = math.NaN(); return r }, Options{}, "record 4: the accuracy must be from 0 to 1, found NaN"},
 		{"no network", func(r []Record) []Record { r[3].Network = nil; return r }, Options{}, "record 4: no network"},
 		{"no recipe", func(r []Record) []Record { r[3].Recipe = ""; return r }, Options{}, "record 4: no dataset or no recipe"},
 		{"unknown default", func(r []Record) []Record { return r }, Options{Recipe: "lang"}, `unknown recipe "lang"; did you mean "long"? (allowed: long, short)`},
+		{"unknown model", func(r []Record) []Record { return r }, Options{Model: "tree"}, `unknown kind of model "tree"; did you mean "trees"?`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if _, err := Train(c.records(smallRecords(t, 12)), c.options); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -265,46 +343,118 @@ func TestTrainRefuses(t *testing.T) {
 	}
 }
 
-// Extreme accuracies, duplicates that disagree, and records that are all the
-// same are records too.
+// Extreme accuracies, and networks between which the inputs see no difference,
+// are records too.
 func TestTrainTakesDegenerateRecords(t *testing.T) {
 	for name, spoil := range map[string]func(i int, r *Record){
 		"perfect":   func(_ int, r *Record) { r.Accuracy = 1 },
 		"hopeless":  func(_ int, r *Record) { r.Accuracy = 0 },
 		"extremes":  func(i int, r *Record) { r.Accuracy = float64(i % 2) },
+		"alike":     func(i int, r *Record) { r.Accuracy += 0.01 * float64(i%3) },
 		"each once": func(i int, r *Record) { r.Recipe = fmt.Sprint(i) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			records := smallRecords(t, 12)
 			for i := range records {
 				if name != "each once" {
-					records[i].Network = records[0].Network
+					n := *records[0].Network
+					n.Head.Dropout = 0.01 * float64(i) // which no feature tells
+					records[i].Network = &n
 				}
 				spoil(i, &records[i])
 			}
-			p, err := Train(records, Options{})
-			if err != nil {
-				t.Fatal(err)
+			p := trainedOn(t, records, Options{})
+			if p.Records() != len(records) {
+				t.Fatalf("%d records", p.Records())
 			}
-			y, err := p.Predict(records[0].Network, "")
+			y, err := p.Predict(records[0].Network, Training{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			checkPrediction(t, name, y)
+			if near, err := p.Nearest(records[0].Network); err != nil || near.Far || near.Similarity < 0.999 {
+				t.Errorf("the nearest record of itself: %+v, %v", near, err)
+			}
 		})
 	}
 }
 
-func TestDefaultRecipeHasTheMostRecords(t *testing.T) {
-	if got := imagenetTrained(t).Recipe(); got != "imgclsmob" {
-		t.Errorf("got %q", got)
+// Records that were not measured help, and count for nothing else.
+func TestDerivedRecords(t *testing.T) {
+	all := smallRecords(t, 40)
+	for i := range all {
+		all[i].Recipe = "short"
+		if i >= 12 {
+			all[i].Derived, all[i].Recipe, all[i].Network.Name = true, "made up", "derived"
+		}
 	}
-	p, err := Train(smallRecords(t, 12), Options{Recipe: "long"})
+	p := trainedOn(t, all, Options{})
+	if p.Usual().Recipe != "short" || len(p.Recipes()) != 2 {
+		t.Errorf("usually %+v of %v", p.Usual(), p.Recipes())
+	}
+	for i := range all {
+		if near, err := p.Nearest(all[i].Network); err != nil || near.Name == "derived" || near.Recipe != "short" {
+			t.Errorf("the nearest record is %+v (%v)", near, err)
+		}
+	}
+	for name, f := range map[string]func([]Record, Grouping, Options) ([]Prediction, error){"LeaveOut": LeaveOut, "CrossValidate": CrossValidate} {
+		y, err := f(all, Folds(10, 1), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept, records := Comparable(y, all)
+		if len(kept) != 12 || len(records) != 12 {
+			t.Errorf("%s: %d predictions of %d records count, want 12", name, len(kept), len(records))
+		}
+		for i, r := range records {
+			if r.Derived || kept[i] != y[i] {
+				t.Errorf("%s: record %d", name, i+1)
+			}
+			checkPrediction(t, name, kept[i])
+		}
+	}
+	// Few of them were measured, and many landmarks are not.
+	for i := range all {
+		all[i].Derived = i != 7 && i >= 10
+	}
+	if _, err := Train(all, Options{}); err != nil {
+		t.Error(err)
+	}
+	all[3].Derived = true
+	if _, err := Train(all, Options{}); err == nil || err.Error() != "predictor: 9 measured records; a predictor learns from at least 10" {
+		t.Errorf("of too few: %v", err)
+	}
+}
+
+// Whatever records that were not measured say, the scale of the figures is that of the
+// measured.
+func TestDerivedRecordsDoNotSetTheLevel(t *testing.T) {
+	all := smallRecords(t, 30)
+	for i := range all {
+		all[i].Recipe = "short"
+		if i >= 15 {
+			all[i].Derived, all[i].Recipe, all[i].Accuracy = true, "made up", 0.1*all[i].Accuracy
+		}
+	}
+	y, err := trainedOn(t, all, Options{}).PredictRecords(all[:15])
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Recipe() != "long" {
-		t.Errorf("got %q, asked for %q", p.Recipe(), "long")
+	for i := range y {
+		if math.Abs(y[i].Accuracy-all[i].Accuracy) > 0.05 {
+			t.Errorf("record %d: %.3f, predicted %.3f", i+1, all[i].Accuracy, y[i].Accuracy)
+		}
+	}
+}
+
+func TestDefaultRecipeHasTheMostRecords(t *testing.T) {
+	if got, want := imagenetTrained(t).Usual(), (Training{Dataset: "imagenet", Recipe: "imgclsmob"}); got != want {
+		t.Errorf("got %+v", got)
+	}
+	for recipe, want := range map[string]string{"": "short", "long": "long"} {
+		if got := trainedOn(t, smallRecords(t, 12), Options{Recipe: recipe}).Usual().Recipe; got != want {
+			t.Errorf("got %q, asked for %q", got, recipe)
+		}
 	}
 }
 
@@ -339,15 +489,23 @@ func TestPredictionMoments(t *testing.T) {
 	})
 }
 
-func TestFoldsAreBalanced(t *testing.T) {
-	records := make([]Record, 103)
-	groups := groupsOf(records, Folds(10, 7))
-	if len(groups) != 10 {
-		t.Fatalf("%d groups", len(groups))
-	}
-	for _, g := range groups {
-		if len(g) < 10 || len(g) > 11 {
-			t.Errorf("a group of %d", len(g))
+// However little a model knows, its predictions are numbers, and change by little from one
+// formula to the next.
+func TestPredictionsThatKnowNothing(t *testing.T) {
+	for _, mu := range []float64{-1e4, -700, -30, -9, -3, -1, 0, 1, 20, 1e4} {
+		last := newPrediction(mu, 0.01)
+		for sigma := 0.1; sigma < 1e6; sigma *= 1.01 {
+			y := newPrediction(mu, sigma*sigma)
+			if !(y.Accuracy >= 0 && y.Accuracy <= 1) || !(y.SD >= 0 && y.SD <= 0.5+1e-9) {
+				t.Fatalf("mean %v, deviation %v: %+v", mu, sigma, y)
+			}
+			if math.Abs(y.Accuracy-last.Accuracy) > 0.02 || math.Abs(y.SD-last.SD) > 0.03 {
+				t.Errorf("mean %v, deviation %v: from %+v to %+v", mu, sigma, last, y)
+			}
+			last = y
+		}
+		if mu > -1e4 && math.Abs(mu) < 1e4 && (math.Abs(last.Accuracy-0.5) > 0.01 || math.Abs(last.SD-0.5) > 0.01) {
+			t.Errorf("mean %v, no knowledge: %+v", mu, last)
 		}
 	}
 }
@@ -357,33 +515,33 @@ func BenchmarkPredict(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	graphs := candidates(b, 1000)
+	all := candidates(b, 1000)
 	for _, n := range []int{1, 64, 256, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			batch, err := p.Batch("")
+			batch, err := p.Batch(Training{})
 			if err != nil {
 				b.Fatal(err)
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				for _, g := range graphs[:n] {
-					batch.Add(g)
+				if err := addAll(batch, all[:n]); err != nil {
+					b.Fatal(err)
 				}
 				batch.Predict()
 			}
-			b.ReportMetric(b.Elapsed().Seconds()*1e9/float64(b.N*n), "ns/network")
+			b.ReportMetric(float64(b.N*n)/b.Elapsed().Seconds(), "networks/s")
 		})
 	}
 	b.Run("256 on all cores", func(b *testing.B) {
 		b.RunParallel(func(pb *testing.PB) {
-			batch, err := p.Batch("")
+			batch, err := p.Batch(Training{})
 			if err != nil {
 				b.Error(err)
 				return
 			}
 			for pb.Next() {
-				for _, g := range graphs[:256] {
-					batch.Add(g)
+				if err := addAll(batch, all[:256]); err != nil {
+					b.Error(err)
 				}
 				batch.Predict()
 			}
@@ -393,10 +551,17 @@ func BenchmarkPredict(b *testing.B) {
 }
 
 func BenchmarkTrain(b *testing.B) {
-	records := imagenetRecords(b)
-	for b.Loop() {
-		if _, err := Train(records, Options{}); err != nil {
-			b.Fatal(err)
-		}
+	run := func(name string, records []Record) {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := Train(records, Options{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	run("imagenet", imagenetRecords(b))
+	for _, n := range []int{100, 1000, 5000} {
+		run(fmt.Sprint(n), spaceRecords(b, n, 1))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/efficientnas/nas/arch"
 	"github.com/efficientnas/nas/internal/strict"
@@ -19,6 +20,40 @@ type Record struct {
 	Dataset  string  // what it was trained and measured on, such as "imagenet"
 	Recipe   string  // how it was trained; records of one recipe can be compared
 	Source   string  // where the figure comes from
+	// Epochs is for how many passes over the dataset the network was trained; 0
+	// where nobody said. Of the records of a predictor, all say or none.
+	Epochs float64
+	// Derived says that the accuracy was not measured: another model, which
+	// learnt from measurements that are not at hand, says so. A predictor learns
+	// from such records, but they do not decide how much to believe what, and no figure of
+	// its quality counts them.
+	Derived bool
+
+	at strict.Pos // where it was read
+}
+
+// errorf returns an error about the record, which names its place if it was read.
+func (r *Record) errorf(format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	switch {
+	case r.at.Line == 0 && strings.HasPrefix(err.Error(), "predictor: "):
+		return err
+	case r.at.Line == 0:
+		return fmt.Errorf("predictor: %w", err)
+	}
+	return r.at.Errorf("%s", strings.ReplaceAll(err.Error(), "predictor: ", ""))
+}
+
+// String returns which network was measured, and where that was read.
+func (r *Record) String() string {
+	name := r.Network.Name
+	if name == "" {
+		name = "a network without a name"
+	}
+	if r.at.Line > 0 {
+		name += fmt.Sprintf(" (line %d)", r.at.Line)
+	}
+	return name
 }
 
 // check returns what is wrong with a record that was made in Go.
@@ -30,15 +65,20 @@ func (r *Record) check() error {
 		return fmt.Errorf("the accuracy must be from 0 to 1, found %v", r.Accuracy)
 	case r.Dataset == "" || r.Recipe == "":
 		return errors.New("no dataset or no recipe")
+	case !(r.Epochs >= 0 && r.Epochs <= maxEpochs):
+		return fmt.Errorf("the epochs must be from 0 to %d, found %v", maxEpochs, r.Epochs)
 	}
 	return nil
 }
 
+const maxEpochs = 1_000_000
+
 // ReadRecords reads records, one JSON object a line:
 //
-//	{"architecture": {…}, "accuracy": 0.7322, "dataset": "imagenet", "recipe": "imgclsmob", "source": "…"}
+//	{"architecture": {…}, "accuracy": 0.7322, "dataset": "imagenet", "recipe": "imgclsmob", "epochs": 200, "source": "…"}
 //
-// The architecture is what an architecture file says; source may be left out.
+// The architecture is what an architecture file says; epochs and source may be
+// left out. A record that was not measured has "derived": true.
 // Empty lines are skipped. Anything that is not understood, a network that
 // cannot be built, and an accuracy that is not from 0 to 1 is an error with the
 // file's name, line and column. The name of the file is for messages only.
@@ -56,6 +96,7 @@ func ReadRecords(file string, r io.Reader) ([]Record, error) {
 		if err != nil {
 			return nil, atLine(err, n)
 		}
+		record.at = strict.Pos{File: file, Line: n, Column: 1}
 		records = append(records, record)
 	}
 	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
@@ -90,6 +131,8 @@ func readRecord(file string, line []byte) (Record, error) {
 		Dataset:  name(f, "dataset"),
 		Recipe:   name(f, "recipe"),
 		Source:   f.Text("source", ""),
+		Epochs:   f.Float("epochs", 0, 0, maxEpochs),
+		Derived:  f.Bool("derived", false),
 	}
 	architecture := f.Get("architecture")
 	if err := f.Done(); err != nil {
@@ -138,8 +181,10 @@ func WriteRecords(w io.Writer, records []Record) error {
 			Accuracy     float64       `json:"accuracy"`
 			Dataset      string        `json:"dataset"`
 			Recipe       string        `json:"recipe"`
+			Epochs       float64       `json:"epochs,omitempty"`
 			Source       string        `json:"source,omitempty"`
-		}{r.Network, r.Accuracy, r.Dataset, r.Recipe, r.Source}
+			Derived      bool          `json:"derived,omitempty"`
+		}{r.Network, r.Accuracy, r.Dataset, r.Recipe, r.Epochs, r.Source, r.Derived}
 		if err := e.Encode(line); err != nil {
 			return fmt.Errorf("predictor: write record %d: %w", i+1, err)
 		}

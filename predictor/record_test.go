@@ -31,8 +31,15 @@ func TestReadRecords(t *testing.T) {
 	if r.Network.Name != "small" || r.Accuracy != 0.75 || r.Dataset != "cifar10" || r.Recipe != "ours" || r.Source != "a test" {
 		t.Errorf("read %+v", r)
 	}
-	if records[1].Source != "" {
-		t.Errorf("read the source %q", records[1].Source)
+	if records[1].Source != "" || records[1].Epochs != 0 || records[1].Derived {
+		t.Errorf("read %+v", records[1])
+	}
+	if got := records[1].String(); got != "small (line 4)" {
+		t.Errorf("it is called %q", got)
+	}
+	records, err = ReadRecords("r.jsonl", strings.NewReader(recordLine(`"recipe"`, `"epochs": 90.5, "derived": true, "recipe"`)))
+	if err != nil || records[0].Epochs != 90.5 || !records[0].Derived {
+		t.Errorf("read %+v: %v", records, err)
 	}
 }
 
@@ -41,7 +48,7 @@ func TestReadRecordsRefuses(t *testing.T) {
 		{"no JSON", "accuracy: 0.5", `r.jsonl:2:1: not a JSON object, of which there is one a line`},
 		{"half a line", recordLine(`"source": "a test"}`, ""), `not a JSON object`},
 		{"a list", "[1]", `r.jsonl:2:1: a record must be a map of keys and values, found a list`},
-		{"unknown key", recordLine(`"source"`, `"sorce"`), `a record: unknown key "sorce"; did you mean "source"? (allowed: accuracy, architecture, dataset, recipe, source)`},
+		{"unknown key", recordLine(`"source"`, `"sorce"`), `a record: unknown key "sorce"; did you mean "source"? (allowed: accuracy, architecture, dataset, derived, epochs, recipe, source)`},
 		{"duplicate key", recordLine(`"recipe": "ours"`, `"recipe": "ours", "recipe": "x"`), `the key "recipe" stands twice`},
 		{"no recipe", recordLine(`, "recipe": "ours"`, ``), `a record has no "recipe"`},
 		{"empty recipe", recordLine(`"ours"`, `""`), `"recipe" must not be empty`},
@@ -51,6 +58,12 @@ func TestReadRecordsRefuses(t *testing.T) {
 		{"accuracy is NaN", recordLine(`0.75`, `NaN`), `not a JSON object`},
 		{"accuracy is null", recordLine(`0.75`, `null`), `"accuracy" must be a number, found nothing`},
 		{"accuracy is a string", recordLine(`0.75`, `"0.75"`), `"accuracy" must be a number, found the string "0.75"`},
+		{"accuracy is NaN in words", recordLine(`0.75`, `"NaN"`), `"accuracy" must be a number, found the string "NaN"`},
+		{"accuracy is too large for a number", recordLine(`0.75`, `1e400`), `1e400`},
+		{"negative epochs", recordLine(`"recipe"`, `"epochs": -1, "recipe"`), `"epochs" must be from 0 to 1e+06, found -1`},
+		{"too many epochs", recordLine(`"recipe"`, `"epochs": 1000001, "recipe"`), `"epochs" must be from 0 to 1e+06`},
+		{"epochs in words", recordLine(`"recipe"`, `"epochs": "90", "recipe"`), `"epochs" must be a number, found the string "90"`},
+		{"derived is a number", recordLine(`"recipe"`, `"derived": 1, "recipe"`), `"derived" must be true or false, found 1`},
 		{"unknown block", recordLine(`"basic"`, `"basik"`), `did you mean "basic"?`},
 		{"a space", recordLine(`"block":"basic","width":8`, `"block":"basic","width":[8,16]`), `so this is a space, not one network`},
 		{"cannot be built", recordLine(`"block":"basic"`, `"block":"conv","groups":3`), `3 groups do not divide`},
@@ -83,6 +96,8 @@ func TestWriteRecordsRefuses(t *testing.T) {
 		func(r *Record) { r.Accuracy = 1.01 },
 		func(r *Record) { r.Dataset = "" },
 		func(r *Record) { r.Recipe = "" },
+		func(r *Record) { r.Epochs = -1 },
+		func(r *Record) { r.Epochs = math.Inf(1) },
 	} {
 		bad := good
 		spoil(&bad)
@@ -99,6 +114,7 @@ func FuzzReadRecords(f *testing.F) {
 	f.Add([]byte(recordLine(`"width":8}]`, `"width":{"blocks":[8,16]},"depth":2}]`) + "\n\n" + recordLine("0.75", "1e-3")))
 	f.Add([]byte(recordLine("0.75", "1e400")))
 	f.Add([]byte(recordLine(`"ours"`, `"\u00fcber \"x\" <&>: #\t\n"`)))
+	f.Add([]byte(recordLine(`"recipe"`, `"epochs": 1000000, "derived": true, "recipe"`)))
 	f.Add([]byte("[]\n{}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		records, err := ReadRecords("f", bytes.NewReader(data))

@@ -38,13 +38,14 @@ func (s *standard) apply(row []float64) {
 	}
 }
 
-// standardised returns the sample with standardised inputs, and how to
-// standardise others alike.
+// standardised returns the sample with inputs standardised over its measured
+// rows, which decide about length scales, and how to standardise others alike.
 //
 // Records that [LeaveOut] holds out have their share in that. It tells nothing:
 // it takes no accuracies.
 func (s *sample) standardised() (sample, standard) {
-	out, by := *s, newStandard(s.z)
+	measured := s.measured()
+	out, by := *s, newStandard(measured.z)
 	out.z = mat.DenseCopyOf(s.z)
 	for i := range out.len() {
 		by.apply(out.z.RawRowView(i))

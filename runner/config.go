@@ -58,12 +58,20 @@ type Accuracy struct {
 	// Recipe is the training whose outcome is predicted; empty for the
 	// predictor's default.
 	Recipe string
+	// Dataset and Epochs are what the network is trained on and for how long, if
+	// the predictor knows several; empty for its default.
+	Dataset string
+	Epochs  float64
 	// Deviations is how many standard deviations are taken off a predicted
 	// accuracy before networks are compared. With 0 a search finds the
 	// predictor's errors rather than good networks. Default 1.
 	Deviations float64
 
-	predictorAt, recipeAt strict.Pos
+	predictorAt, trainingAt strict.Pos
+}
+
+func (a *Accuracy) training() predictor.Training {
+	return predictor.Training{Dataset: a.Dataset, Recipe: a.Recipe, Epochs: a.Epochs}
 }
 
 // Search says how the space is explored.
@@ -130,9 +138,11 @@ func LoadConfig(path string) (*Config, error) {
 		c.Accuracy = Accuracy{
 			Predictor:   g.Text("predictor", ""),
 			Recipe:      g.Text("recipe", ""),
+			Dataset:     g.Text("dataset", ""),
+			Epochs:      g.Float("epochs", 0, 0, 1e6),
 			Deviations:  g.Float("deviations", 1, 0, 10),
 			predictorAt: n.Pos,
-			recipeAt:    n.Pos,
+			trainingAt:  n.Pos,
 		}
 		if v := g.Get("predictor"); v != nil {
 			c.Accuracy.predictorAt = v.Pos
@@ -144,8 +154,10 @@ func LoadConfig(path string) (*Config, error) {
 				c.source = renamed(c.source, v, predictorJSON)
 			}
 		}
-		if v := g.Get("recipe"); v != nil {
-			c.Accuracy.recipeAt = v.Pos
+		for _, key := range []string{"epochs", "dataset", "recipe"} {
+			if v := g.Get(key); v != nil {
+				c.Accuracy.trainingAt = v.Pos
+			}
 		}
 		f.Fail(g.Done())
 	}

@@ -59,8 +59,8 @@ type scratch struct {
 
 // newEvaluator returns an evaluator of at most total networks.
 func newEvaluator(c *Config, p *predictor.Predictor, total int) (*evaluator, error) {
-	if _, err := p.Batch(c.Accuracy.Recipe); err != nil {
-		return nil, c.Accuracy.recipeAt.Errorf("accuracy: %v", err)
+	if _, err := p.Batch(c.Accuracy.training()); err != nil {
+		return nil, c.Accuracy.trainingAt.Errorf("accuracy: %v", err)
 	}
 	e := &evaluator{
 		config:      c,
@@ -81,7 +81,7 @@ func newEvaluator(c *Config, p *predictor.Predictor, total int) (*evaluator, err
 		e.energy = e.energy || k.Metric == "energy"
 	}
 	e.scratch.New = func() any {
-		batch, _ := p.Batch(c.Accuracy.Recipe) // the recipe was checked above
+		batch, _ := p.Batch(c.Accuracy.training()) // which was checked above
 		return &scratch{batch: batch, meter: meter{precision: c.Precision}}
 	}
 	return e, nil
@@ -109,7 +109,9 @@ func (e *evaluator) Evaluate(
 			out[i] = search.Evaluation{Violation: v}
 			continue
 		}
-		s.batch.Add(&s.meter.graph)
+		if err := s.batch.Add(&s.net, &s.meter.graph); err != nil {
+			return err // another space's predictor: no network of this one would do
+		}
 		s.which = append(s.which, i)
 		s.costs = append(s.costs, c)
 		s.block = append(s.block, dominantBlock(&s.net, &s.meter.graph))

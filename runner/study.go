@@ -23,6 +23,7 @@ import (
 type Options struct {
 	Workers int            // evaluations at a time; 0 means one a core
 	Observe func(Progress) // called after every batch; may be nil
+	Force   bool           // search also by a predictor that ranks no better than MACs do
 }
 
 // Progress is how far a run has come.
@@ -98,6 +99,11 @@ func Run(ctx context.Context, c *Config, o Options) (*Results, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s := p.Summary(); !s.Beats() && !o.Force {
+		return nil, c.Accuracy.predictorAt.Errorf("accuracy: the predictor %q ranks its own records no better than their MACs alone do "+
+			"(Kendall's tau %.3f against %.3f), so that a search would follow its mistakes; train it on more records, or use --force",
+			c.Accuracy.Predictor, s.Kendall, s.MACs)
+	}
 	total := c.Search.Evaluations
 	if n := c.Space.Size(); n.IsInt64() {
 		total = int(min(int64(total), n.Int64()))
@@ -145,7 +151,7 @@ func Run(ctx context.Context, c *Config, o Options) (*Results, error) {
 	}
 	recipe := c.Accuracy.Recipe
 	if recipe == "" {
-		recipe = p.Recipe()
+		recipe = p.Usual().Recipe
 	}
 	r.Run = RunInfo{
 		Name:        c.Name,

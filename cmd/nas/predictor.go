@@ -96,12 +96,12 @@ func printQuality(w io.Writer, records []predictor.Record, o predictor.Options) 
 	}
 	fmt.Fprintf(w, "leave-one-out over %d records: RMSE %.2f, MAE %.2f points; Kendall tau %.3f, Spearman %.3f; 90 %% intervals cover %.0f %%\n",
 		len(records), 100*q.RMSE, 100*q.MAE, q.Kendall, q.Spearman, 100*q.Coverage90)
-	b, err := predictor.BaselinesOf(records)
+	b, err := predictor.Bootstrap{}.Baselines(records, nil)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "for comparison, ranked by MACs alone: Kendall tau %.3f; by parameters alone: %.3f\n", b.MACs, b.Params)
-	if !(q.Kendall > b.MACs) {
+	fmt.Fprintf(w, "for comparison, ranked by MACs alone: Kendall tau %.3f; by parameters alone: %.3f\n", b.MACs.Kendall, b.Params.Kendall)
+	if !(q.Kendall > b.MACs.Kendall) {
 		fmt.Fprintln(w, "warning: the predictor does not rank these networks better than their MACs do; it needs more records, or more varied ones")
 	}
 	return nil
@@ -126,7 +126,7 @@ for another recipe: see its run.json).`,
 			}
 			used := recipe
 			if used == "" {
-				used = p.Recipe()
+				used = p.Usual().Recipe
 			}
 			if !slices.Contains(p.Recipes(), used) {
 				return usageError{fmt.Errorf("--recipe: %s", strict.Unknown("recipe", used, p.Recipes()))}
@@ -138,7 +138,7 @@ for another recipe: see its run.json).`,
 				if err != nil {
 					return err
 				}
-				y, err := p.Predict(n, used)
+				y, err := p.Predict(n, predictor.Training{Recipe: used})
 				if err != nil {
 					return fmt.Errorf("%s: %w", arg, err)
 				}

@@ -49,7 +49,7 @@ Interrupted (Ctrl-C), it writes the front so far.`,
 	f.Uint64Var(&o.seed, "seed", 0, "seed, instead of the configuration's")
 	f.IntVar(&o.evaluations, "evaluations", 0, "networks to evaluate, instead of the configuration's number")
 	f.IntVar(&o.workers, "workers", 0, "evaluations at a time (default one a core)")
-	f.BoolVar(&o.force, "force", false, "replace results that are in the folder already")
+	f.BoolVar(&o.force, "force", false, "replace results that are in the folder already; search also by a predictor no better than MACs")
 	f.BoolVar(&o.quiet, "quiet", false, "no progress")
 	return c
 }
@@ -92,7 +92,7 @@ func (o *runOptions) run(c *cobra.Command, path string) error {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	p := newProgress(c.ErrOrStderr(), o.quiet)
-	results, err := runner.Run(ctx, config, runner.Options{Workers: o.workers, Observe: p.update})
+	results, err := runner.Run(ctx, config, runner.Options{Workers: o.workers, Observe: p.update, Force: o.force})
 	p.finish()
 	if err != nil {
 		return err

@@ -61,7 +61,7 @@ func run(w io.Writer) error {
 	evaluate := func(_ context.Context, batch []search.Candidate[space.Genome], out []search.Evaluation) error {
 		var n arch.Network
 		var g arch.Graph
-		networks, err := p.Batch("")
+		networks, err := p.Batch(predictor.Training{})
 		if err != nil {
 			return err
 		}
@@ -72,7 +72,9 @@ func run(w io.Writer) error {
 				return err
 			}
 			params[i] = float64(cost.Of(&g).Params)
-			networks.Add(&g)
+			if err := networks.Add(&n, &g); err != nil {
+				return err
+			}
 		}
 		for i, prediction := range networks.Predict() {
 			out[i].Objectives = []float64{prediction.Accuracy - prediction.SD, params[i]}
