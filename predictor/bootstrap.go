@@ -90,16 +90,24 @@ func (b Bootstrap) AssessRepeats(predictions [][]Prediction, records []Record) (
 }
 
 func (b Bootstrap) assess(repeats []*scores, records []Record) (Assessment, error) {
+	if err := b.complete(); err != nil {
+		return Assessment{}, err
+	}
+	return b.draw(repeats, drawnTogether(records, b.By), drawsFor(len(repeats)*len(records))), nil
+}
+
+// complete fills in the defaults.
+func (b *Bootstrap) complete() error {
 	if b.Probability == 0 {
 		b.Probability = 0.9
 	}
 	if !(b.Probability > 0 && b.Probability < 1) {
-		return Assessment{}, fmt.Errorf("predictor: the intervals' probability must be between 0 and 1, found %v", b.Probability)
+		return fmt.Errorf("predictor: the intervals' probability must be between 0 and 1, found %v", b.Probability)
 	}
 	if b.By == nil {
 		b.By = EachRecord
 	}
-	return b.draw(repeats, drawnTogether(records, b.By), drawsFor(len(repeats)*len(records))), nil
+	return nil
 }
 
 // drawnTogether returns the indices of the records of each group, in the order of
@@ -128,14 +136,31 @@ func drawsFor(predictions int) int {
 // draw returns the quality of all groups, and its intervals by n draws.
 func (b Bootstrap) draw(repeats []*scores, groups [][]int, n int) Assessment {
 	records := len(repeats[0].each)
-	weight := once(records)
-	a := Assessment{Quality: meanQuality(repeats, weight)}
+	a := Assessment{Quality: meanQuality(repeats, once(records))}
 	a.Low.N, a.High.N = records, records
-	if len(groups) < 2 {
-		n = 0
-	}
 	low, high := a.Low.figures(), a.High.figures()
 	values := make([][]float64, len(low)) // of each figure
+	b.eachDraw(groups, records, n, func(weight []int) {
+		q := meanQuality(repeats, weight)
+		for f, v := range q.figures() {
+			if !math.IsNaN(*v) {
+				values[f] = append(values[f], *v)
+			}
+		}
+	})
+	for f := range values {
+		*low[f], *high[f] = b.interval(values[f])
+	}
+	return a
+}
+
+// eachDraw calls f n times with how often each of the records is in a draw; not
+// at all if there are no two groups. The slice is f's until it returns.
+func (b Bootstrap) eachDraw(groups [][]int, records, n int, f func(weight []int)) {
+	if len(groups) < 2 {
+		return
+	}
+	weight := make([]int, records)
 	for k := range n {
 		// A stream of its own makes a draw independent of how many there are.
 		random := rand.New(rand.NewPCG(b.Seed, uint64(k)))
@@ -145,19 +170,14 @@ func (b Bootstrap) draw(repeats []*scores, groups [][]int, n int) Assessment {
 				weight[i]++
 			}
 		}
-		q := meanQuality(repeats, weight)
-		for f, v := range q.figures() {
-			if !math.IsNaN(*v) {
-				values[f] = append(values[f], *v)
-			}
-		}
+		f(weight)
 	}
-	for f := range values {
-		slices.Sort(values[f])
-		*low[f] = quantileOf(values[f], (1-b.Probability)/2)
-		*high[f] = quantileOf(values[f], (1+b.Probability)/2)
-	}
-	return a
+}
+
+// interval returns between what the middle ones of the values lie, which it sorts.
+func (b Bootstrap) interval(values []float64) (low, high float64) {
+	slices.Sort(values)
+	return quantileOf(values, (1-b.Probability)/2), quantileOf(values, (1+b.Probability)/2)
 }
 
 // meanQuality returns the mean of the repeats' qualities, of as many records as

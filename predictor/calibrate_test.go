@@ -69,6 +69,13 @@ func TestCalibrateInClosedForm(t *testing.T) {
 	if wrong < 2*right {
 		t.Errorf("a process that is too smooth is widened by %v, one that is right by %v", wrong, right)
 	}
+	// Noise is not widened: what is missing there, the little rest has to make up for.
+	h.Length, h.Noise = []float64{60, 90, 90}, 0.4
+	drawnFrom(t, &s, &h)
+	h.Noise = 0.2
+	if noisy, err := calibrate(s, h, nil); err != nil || noisy < 20 {
+		t.Errorf("a process that believes in less noise is widened by %v (%v)", noisy, err)
+	}
 }
 
 // The rest is what is not left out, in order.

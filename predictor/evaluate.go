@@ -173,23 +173,23 @@ func holdOut(out []Prediction, records []Record, group []int, o Options) error {
 // unknown one: mean over recipes, wide intervals. An unknown dataset is an error.
 func (p *Predictor) PredictRecords(records []Record) ([]Prediction, error) {
 	out := make([]Prediction, len(records))
-	batches := make(map[Training]*Batch)
+	type batchOf struct {
+		task     int
+		training Training
+	}
+	batches := make(map[batchOf]*Batch)
 	var g arch.Graph
 	for i := range records {
 		r := &records[i]
-		t := Training{Dataset: r.Dataset, Recipe: r.Recipe, Epochs: r.Epochs}
-		b := batches[t]
+		task, t, err := p.trainingOf(r)
+		if err != nil {
+			return nil, err
+		}
+		of := batchOf{task, t}
+		b := batches[of]
 		if b == nil {
-			task, err := p.task(r.Recipe)
-			known := t
-			if err != nil {
-				task, known.Recipe = unknownTask, ""
-			}
-			if known, err = p.complete(known); err != nil {
-				return nil, r.errorf("%w", err)
-			}
-			b = p.batch(task, known)
-			batches[t] = b
+			b = p.batch(task, t)
+			batches[of] = b
 		}
 		if err := r.Network.Lower(&g); err != nil {
 			return nil, r.errorf("network %q: %w", r.Network.Name, err)
@@ -200,6 +200,18 @@ func (p *Predictor) PredictRecords(records []Record) ([]Prediction, error) {
 		out[i] = b.Predict()[0]
 	}
 	return out, nil
+}
+
+// trainingOf returns how the record's network was trained, and its task.
+func (p *Predictor) trainingOf(r *Record) (task int, t Training, err error) {
+	t = Training{Dataset: r.Dataset, Recipe: r.Recipe, Epochs: r.Epochs}
+	if task, err = p.task(r.Recipe); err != nil {
+		task, t.Recipe = unknownTask, ""
+	}
+	if t, err = p.complete(t); err != nil {
+		return 0, t, r.errorf("%w", err)
+	}
+	return task, t, nil
 }
 
 // Comparable returns the measured records, with their predictions, whose recipe at

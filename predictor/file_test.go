@@ -182,6 +182,28 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// A predictor that looks at epochs must know how many are usual.
+func TestLoadRefusesNoUsualEpochs(t *testing.T) {
+	records := byOneRecipe(t, 12)
+	for i := range records {
+		records[i].Epochs = float64(10 + i)
+	}
+	var b bytes.Buffer
+	if err := trainedOn(t, records, Options{}).Save(&b); err != nil {
+		t.Fatal(err)
+	}
+	var e envelope
+	if err := json.Unmarshal(b.Bytes(), &e); err != nil {
+		t.Fatal(err)
+	}
+	for replacement, ok := range map[string]bool{`"epochs":21`: true, `"epochs":0`: false, `"epochs":-21`: false, `"epochs":1e7`: false} {
+		_, err := Load("forged", bytes.NewReader(forge(t, bytes.Replace(e.Predictor, []byte(`"epochs":21`), []byte(replacement), 1))))
+		if (err == nil) != ok {
+			t.Errorf("usually %s: %v", replacement, err)
+		}
+	}
+}
+
 // mutated returns a JSON value of which one part, drawn at random, is another, or
 // gone, or there twice.
 func mutated(t *rapid.T, v any) any {

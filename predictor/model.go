@@ -99,11 +99,16 @@ func trainModel(kind Model, s sample, seed uint64, progress func(done, total int
 	case Auto:
 		return trainAuto(s, seed, progress)
 	}
+	return trained{}, kind.unknown()
+}
+
+// unknown returns the error that there is no such kind.
+func (kind Model) unknown() error {
 	var names []string
 	for _, k := range Models() {
 		names = append(names, string(k))
 	}
-	return trained{}, fmt.Errorf("predictor: %s", strict.Unknown("kind of model", string(kind), names))
+	return fmt.Errorf("predictor: %s", strict.Unknown("kind of model", string(kind), names))
 }
 
 // trainBare trains a model whose variance is not calibrated.

@@ -195,6 +195,18 @@ func testPredictor(t *testing.T, p *Predictor, known candidate, all []candidate)
 			}
 		}
 	})
+	t.Run("the nearest record is one", func(t *testing.T) {
+		for i, c := range append([]candidate{known}, all[:20]...) {
+			near, err := p.Nearest(c.network)
+			if err != nil {
+				t.Fatal(err)
+			}
+			named := slices.ContainsFunc(p.rows, func(r rowOfFile) bool { return r.Name == near.Name })
+			if !named || !slices.Contains(p.Recipes(), near.Recipe) || !(near.Similarity >= 0 && near.Similarity <= 1) || i == 0 && near.Far {
+				t.Errorf("%+v", near)
+			}
+		}
+	})
 	t.Run("networks unlike all records are uncertain", func(t *testing.T) {
 		if p.layout.plan != nil {
 			return // it takes no others than those of the space
@@ -208,6 +220,9 @@ func testPredictor(t *testing.T, p *Predictor, known candidate, all []candidate)
 		}
 		if y.LogErrorSD < 3*usual.LogErrorSD {
 			t.Errorf("standard deviation of the log error %v, of a record %v", y.LogErrorSD, usual.LogErrorSD)
+		}
+		if near, err := p.Nearest(odd); err != nil || !near.Far {
+			t.Errorf("the nearest is %+v: %v", near, err)
 		}
 	})
 }
@@ -426,24 +441,33 @@ func TestDerivedRecords(t *testing.T) {
 	}
 }
 
-// Whatever records that were not measured say, the scale of the figures is that of the
-// measured.
-func TestDerivedRecordsDoNotSetTheLevel(t *testing.T) {
-	all := smallRecords(t, 30)
-	for i := range all {
-		all[i].Recipe = "short"
-		if i >= 15 {
-			all[i].Derived, all[i].Recipe, all[i].Accuracy = true, "made up", 0.1*all[i].Accuracy
-		}
+// Whatever records that were not measured say: the scale, the hyper-parameters and
+// the quality are of the measured ones.
+func TestDerivedRecordsDecideNothing(t *testing.T) {
+	all := byOneRecipe(t, 20)
+	for i := range all { // no formula has all of it
+		all[i].Accuracy += 0.01 * math.Sin(float64(7*i))
 	}
-	y, err := trainedOn(t, all, Options{}).PredictRecords(all[:15])
-	if err != nil {
-		t.Fatal(err)
+	alone := trainedOn(t, all, Options{})
+	for _, r := range smallSpaceRecords(t) {
+		r.Recipe, r.Derived, r.Accuracy = "short", true, 0.1*r.Accuracy
+		all = append(all, r)
 	}
-	for i := range y {
-		if math.Abs(y[i].Accuracy-all[i].Accuracy) > 0.05 {
-			t.Errorf("record %d: %.3f, predicted %.3f", i+1, all[i].Accuracy, y[i].Accuracy)
-		}
+	p := trainedOn(t, all, Options{})
+	if p.origin != alone.origin {
+		t.Errorf("the mean target is %v, want %v", p.origin, alone.origin)
+	}
+	if got, want := fmt.Sprintf("%+v", *p.model.state().GP), fmt.Sprintf("%+v", *alone.model.state().GP); got != want {
+		t.Errorf("the hyper-parameters are\n%s, want\n%s", got, want)
+	}
+	if got, want := p.model.(metric).lengths(), alone.model.(metric).lengths(); !slices.Equal(got, want) {
+		t.Errorf("the length scales are\n%v, want\n%v", got, want)
+	}
+	if got, want := p.Summary().MACs, alone.Summary().MACs; got != want || p.Summary().Kendall < 0.5 {
+		t.Errorf("%+v, without the others %+v", p.Summary(), alone.Summary())
+	}
+	if p.Records() != 60 {
+		t.Errorf("%d records, want 60", p.Records())
 	}
 }
 

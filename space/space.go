@@ -91,6 +91,9 @@ func New(t *arch.Template) (*Space, error) {
 // Name returns the name in the space's file.
 func (s *Space) Name() string { return s.name }
 
+// Template returns what the space was made from. It is the caller's.
+func (s *Space) Template() *arch.Template { return s.plan.Template() }
+
 // Genes returns the genes, in the order of a genome.
 func (s *Space) Genes() []Gene {
 	genes := make([]Gene, len(s.plan.Slots))

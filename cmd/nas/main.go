@@ -63,6 +63,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newRunCommand(), newShowCommand(), newPlotCommand(),
 		newCostCommand(), newExplainCommand(), newSpaceCommand(), newSampleCommand(), newPredictorCommand(),
+		newBenchCommand(),
 	)
 	wrapArgs(root)
 	return root
