@@ -455,6 +455,8 @@ func TestGenesTellNetworksApart(t *testing.T) {
 				for s := range genes {
 					genes[s] = uint16(rapid.IntRange(0, len(plan.Slots[s].Options)-1).Draw(t, plan.Slots[s].Path))
 				}
+				// Of one network, so that its key tells: a stage left out has a block type too.
+				plan.Canonical(genes, make([]bool, len(genes)))
 				var n arch.Network
 				plan.Build(genes, &n)
 				inputs[i] = make([]float64, len(l.columns))
