@@ -81,8 +81,8 @@ func measuredOnly(records []Record, groups [][]int) [][]int {
 // accuracies of a group have no part in its predictions except through the
 // few hyper-parameters, which all records determine together. [CrossValidate]
 // leaves not even that, and takes as many trainings as there are groups. So does
-// LeaveOut where a model has no closed form: of the models only GP, up to 2,000 records, and
-// Ridge have one.
+// LeaveOut where a model has no closed form: only GP has one, up to 2,000
+// records.
 func LeaveOut(records []Record, by Grouping, o Options) ([]Prediction, error) {
 	p, rowOf, err := train(records, o)
 	if err != nil {

@@ -32,14 +32,14 @@ type Importance struct {
 const permutations = 10
 
 // maxExplained is how many records an importance is of at most.
-const maxExplained = 1000
+const maxExplained = 400
 
 // Importance tells which inputs the predictor relies on, the most important
 // first: those without which its predictions of the records become worse. It
 // permutes the values of one input among the records, which leaves how they are distributed
 // but takes away what they tell, and predicts again (Breiman 2001, Random
 // Forests, section 10), repeatedly; all inputs of one gene, and the products
-// they have a part in, move together. Of more than 1,000 records, so many drawn at
+// they have a part in, move together. Of more than 400 records, so many drawn at
 // random decide.
 //
 // Inputs that tell the same share their importance, and each of them can seem

@@ -40,8 +40,8 @@ func TestModels(t *testing.T) {
 	}
 	for _, m := range []Model{GP, Ridge, Trees, Neural} { // Auto has a test of its own
 		for _, inputs := range [][]Input{{Features}, {Ordinal, Sizes}, {OneHot, Pairs}} {
-			if m == Neural && (len(inputs) > 1 || testing.Short()) {
-				continue // seconds each
+			if m == Neural && (len(inputs) > 1 || !*long) {
+				continue // many seconds; see TestNeuralPredictor
 			}
 			t.Run(fmt.Sprint(m, inputs), func(t *testing.T) {
 				o := Options{Model: m, Inputs: inputs}
@@ -57,6 +57,14 @@ func TestModels(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Neural networks that learn for a moment must pass the suite as well.
+func TestNeuralPredictor(t *testing.T) {
+	records := smallRecords(t, 30)
+	p := neuralOn(t, records)
+	p.model.(*tempered).temper.Reach = 1 // which so little training does not tell
+	testPredictor(t, p, newCandidate(t, records[0].Network), candidates(t, 150))
 }
 
 // One network of a kind of its own among records that are alike: without the

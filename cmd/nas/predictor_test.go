@@ -29,13 +29,22 @@ func TestMoreRecords(t *testing.T) {
 		"would hardly help":   curve(0.001, 0.002, 0.001, 0),
 		"too close to chance": curve(0.1, -0.1, 0.12, -0.05),
 	} {
-		got := moreRecords(c)
+		got := moreRecords(c, 140)
 		if !strings.Contains(got, want) || (want == "") != (got == "") {
 			t.Errorf("%q, want %q", got, want)
 		}
 		if want != "" && !strings.Contains(got, "From 50 to 100 records") {
 			t.Errorf("%q", got)
 		}
+	}
+}
+
+// Of a curve that ends before the records do, nothing follows.
+func TestMoreRecordsThanTheCurve(t *testing.T) {
+	draws := []float64{0.1, 0.2}
+	got := moreRecords([]predictor.CurvePoint{{Records: 500, Draws: draws}, {Records: 1000, Draws: draws}}, 5000)
+	if !strings.Contains(got, "learnt from 5000") || strings.Contains(got, "help") {
+		t.Errorf("%q", got)
 	}
 }
 

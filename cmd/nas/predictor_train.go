@@ -233,7 +233,7 @@ func (q *quality) writeTables(w io.Writer, n int) error {
 		if err := writeQuality(w, v); err != nil {
 			return err
 		}
-		if err := writeCurve(w, q.curve); err != nil {
+		if err := writeCurve(w, q.curve, n); err != nil {
 			return err
 		}
 	}
@@ -308,7 +308,7 @@ func writeLeaveOneOut(w io.Writer, p *predictor.Predictor) {
 }
 
 // writeCurve writes the learning curve, and what follows from it.
-func writeCurve(w io.Writer, curve []predictor.CurvePoint) error {
+func writeCurve(w io.Writer, curve []predictor.CurvePoint, n int) error {
 	if len(curve) == 0 {
 		fmt.Fprintln(w, "\nthere are too few records for a learning curve")
 		return nil
@@ -321,7 +321,7 @@ func writeCurve(w io.Writer, curve []predictor.CurvePoint) error {
 	if err := t.Write(w); err != nil {
 		return err
 	}
-	if words := moreRecords(curve); words != "" {
+	if words := moreRecords(curve, n); words != "" {
 		fmt.Fprintln(w, wrap(words, 80))
 	}
 	return nil
@@ -330,24 +330,26 @@ func writeCurve(w io.Writer, curve []predictor.CurvePoint) error {
 // worthDoubling is the gain in tau for which twice the records are worth having.
 const worthDoubling = 0.005
 
-// moreRecords says in words whether more records would help, by what the last
-// ones did, in the same draws.
-func moreRecords(curve []predictor.CurvePoint) string {
+// moreRecords says in words whether more than the n records would help, by what the
+// curve's last ones did, in the same draws.
+func moreRecords(curve []predictor.CurvePoint, n int) string {
 	if len(curve) < 2 {
 		return ""
 	}
 	a, b := curve[len(curve)-2], curve[len(curve)-1]
 	var mean, squares float64
-	n := float64(len(a.Draws))
+	draws := float64(len(a.Draws))
 	for d := range a.Draws {
-		mean += (b.Draws[d] - a.Draws[d]) / n
+		mean += (b.Draws[d] - a.Draws[d]) / draws
 	}
 	for d := range a.Draws {
 		squares += (b.Draws[d] - a.Draws[d] - mean) * (b.Draws[d] - a.Draws[d] - mean)
 	}
-	sd := math.Sqrt(squares / max(1, n-1) / n) // of the mean
+	sd := math.Sqrt(squares / max(1, draws-1) / draws) // of the mean
 	said := fmt.Sprintf("From %d to %d records, tau changed by %+.3f (standard deviation %.3f).", a.Records, b.Records, mean, sd)
 	switch {
+	case n > 2*b.Records:
+		return said + fmt.Sprintf(" The curve ends there, to save time; the predictor has learnt from %d.", n)
 	case mean > worthDoubling && mean > 2*sd:
 		return said + " More records would help: expect somewhat less than that from twice as many."
 	case mean < worthDoubling && mean+2*sd < 2*worthDoubling:
