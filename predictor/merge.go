@@ -28,6 +28,12 @@ func sameTraining(r *Record) (string, error) {
 func NetworkKey(n *arch.Network) (string, error) {
 	bare := *n
 	bare.Name, bare.About = "", arch.About{}
+	bare.Stages = nil // those left out have a block type all the same
+	for i := range n.Stages {
+		if n.Stages[i].Depth > 0 {
+			bare.Stages = append(bare.Stages, n.Stages[i])
+		}
+	}
 	b, err := bare.MarshalJSON()
 	return string(b), err
 }
@@ -62,7 +68,7 @@ func merge(records []Record) (rowOf []int, rows []merged, err error) {
 func (p *Predictor) spread(records []Record, rows []merged) {
 	squares, freedom := 0., 0
 	for i, m := range rows {
-		if len(m.records) < 2 {
+		if len(m.records) < 2 || records[m.records[0]].Derived {
 			continue
 		}
 		lowest, highest := m.records[0], m.records[0]

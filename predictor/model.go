@@ -120,8 +120,10 @@ func trainBare(kind Model, s sample, seed uint64) (model, error) {
 		return trainRidge(s)
 	case Trees:
 		return trainTrees(s, seed)
+	case Neural:
+		return trainNeural(s, seed)
 	}
-	return trainNeural(s, seed)
+	return nil, kind.unknown()
 }
 
 // load returns the model of the state that has seen the sample.
