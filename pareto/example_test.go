@@ -52,3 +52,67 @@ func ExampleFronts() {
 	fmt.Println(fronts, err)
 	// Output: [[0 1 3] [2]] <nil>
 }
+
+// What a candidate would add to a front of error in % and MACs in millions.
+func ExampleVolume() {
+	volume, err := pareto.NewVolume([]float64{40, 600}, []pareto.Direction{pareto.Minimize, pareto.Minimize})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, p := range [][]float64{{28, 300}, {25, 585}} {
+		if _, err := volume.Add(p); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	for _, candidate := range [][]float64{{29, 310}, {26, 400}, {30, 200}} {
+		gain, err := volume.Gain(candidate)
+		fmt.Println(candidate, gain, err)
+	}
+	fmt.Println(volume.Value())
+	// Output:
+	// [29 310] 0 <nil>
+	// [26 400] 370 <nil>
+	// [30 200] 1000 <nil>
+	// 3645
+}
+
+// Networks whose accuracy differs by less than 1 % and whose MACs by less than 50
+// million are as good as one.
+func ExampleNewEpsilonArchive() {
+	archive, err := pareto.NewEpsilonArchive[int]([]pareto.Direction{pareto.Maximize, pareto.Minimize}, []float64{1, 50})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for i, p := range [][]float64{{70.3, 310}, {70.6, 340}, {70.9, 345}, {74.5, 580}, {74.9, 599}} {
+		if _, err := archive.Add(fmt.Sprint("network ", i), p, i); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	for _, e := range archive.Entries() {
+		fmt.Println(e.Key, e.Point)
+	}
+	// Output:
+	// network 0 [70.3 310]
+	// network 3 [74.5 580]
+	// network 4 [74.9 599]
+}
+
+func ExampleKnee() {
+	points := [][]float64{{60, 100}, {74, 220}, {76, 300}, {77, 600}} // top-1 in %, MACs in millions
+	index, distance, err := pareto.Knee(points, []pareto.Direction{pareto.Maximize, pareto.Minimize})
+	fmt.Printf("%v %.2f %v\n", points[index], distance, err)
+	// Output: [74 220] 0.41 <nil>
+}
+
+func ExampleCoverage() {
+	directions := []pareto.Direction{pareto.Minimize, pareto.Minimize}
+	found := [][]float64{{1, 4}, {2, 3}, {5, 1}}
+	front := [][]float64{{1, 4}, {2, 2}, {3, 1.5}, {5, 1}}
+	share, err := pareto.Coverage(found, front, directions)
+	fmt.Println(share, err)
+	// Output: 0.5 <nil>
+}

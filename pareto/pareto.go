@@ -79,15 +79,3 @@ func CheckDirections(directions []Direction) error {
 	}
 	return nil
 }
-
-func check(points [][]float64, directions []Direction) error {
-	if err := CheckDirections(directions); err != nil {
-		return err
-	}
-	for i, p := range points {
-		if err := CheckPoint(p, len(directions)); err != nil {
-			return fmt.Errorf("point %d: %w", i, err)
-		}
-	}
-	return nil
-}

@@ -95,11 +95,32 @@ func TestRefusals(t *testing.T) {
 			}
 			_, err = pareto.Fronts(c.points, c.directions)
 			expect("Fronts", err, inPoint)
-			_, err = pareto.Hypervolume(c.points, make([]float64, len(c.directions)), c.directions)
+			_, err = pareto.Ranks(make([]int, 1), c.points, c.directions)
+			expect("Ranks", err, inPoint)
+			_, _, err = pareto.Knee(c.points, c.directions)
+			expect("Knee", err, inPoint)
+			reference := make([]float64, len(c.directions))
+			_, err = pareto.Hypervolume(c.points, reference, c.directions)
 			expect("Hypervolume", err, inPoint)
+			volume, err := pareto.NewVolume(reference, c.directions)
+			if err != nil {
+				expect("NewVolume", err, c.want)
+			} else {
+				_, err = volume.Gain(c.points[0])
+				expect("Gain", err, c.want)
+				_, err = volume.Add(c.points[0])
+				expect("Volume.Add", err, c.want)
+			}
+			if inPoint != c.want {
+				inPoint = "first set: " + inPoint
+			}
+			_, err = pareto.Coverage(c.points, nil, c.directions)
+			expect("Coverage", err, inPoint)
+			_, err = pareto.IGDPlus(c.points, nil, c.directions, nil)
+			expect("IGDPlus", err, inPoint)
 			if len(c.points[0]) == 2 && len(c.directions) == 2 && inPoint != c.want {
 				_, err = pareto.Crowding(c.points)
-				expect("Crowding", err, inPoint)
+				expect("Crowding", err, "point 0: "+c.want)
 			}
 		})
 	}
@@ -112,8 +133,8 @@ func TestRefusals(t *testing.T) {
 	if _, err := pareto.Hypervolume(nil, []float64{1, nan}, []pareto.Direction{lo, lo}); err == nil {
 		t.Error("Hypervolume accepts a reference with a NaN")
 	}
-	if _, err := pareto.Hypervolume(nil, make([]float64, 4), make([]pareto.Direction, 4)); err == nil {
-		t.Error("Hypervolume accepts four objectives")
+	if _, err := pareto.Hypervolume(nil, nil, nil); err == nil {
+		t.Error("Hypervolume accepts no objectives")
 	}
 	if v, err := pareto.Hypervolume([][]float64{{-1e300, -1e300}}, []float64{0, 0}, []pareto.Direction{lo, lo}); err == nil {
 		t.Errorf("Hypervolume overflows to %v without an error", v)
@@ -466,6 +487,9 @@ func BenchmarkFronts(b *testing.B) {
 		{"2x100000", randomPoints(100_000, 2)},
 		{"3x400", randomPoints(400, 3)},
 		{"3x10000", randomPoints(10_000, 3)},
+		{"3x100000", randomPoints(100_000, 3)},
+		{"3x100000/front", frontPoints(100_000, 3)},
+		{"4x5000", randomPoints(5_000, 4)},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			directions := make([]pareto.Direction, len(c.points[0]))
@@ -487,6 +511,9 @@ func BenchmarkHypervolume(b *testing.B) {
 		{"2x100000/front", frontPoints(100_000, 2)},
 		{"3x100000", randomPoints(100_000, 3)},
 		{"3x100000/front", frontPoints(100_000, 3)},
+		{"4x1000/front", frontPoints(1_000, 4)},
+		{"4x10000", randomPoints(10_000, 4)},
+		{"5x200/front", frontPoints(200, 5)},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			n := len(c.points[0])
