@@ -47,8 +47,8 @@ func Example() {
 	// input: {channels: 3, resolution: 64}
 	// stem: {block: conv, width: 16, stride: 2}
 	// stages:
-	//   - {block: grouped, width: 64, depth: 3, stride: 2, groups: 4}
-	//   - {block: inverted, width: 96, stride: 2}
+	//   - {block: grouped, width: 64, depth: 2, stride: 2, groups: 4}
+	//   - {block: inverted, width: 128, stride: 2}
 	// head: {classes: 10}
 }
 
@@ -74,4 +74,33 @@ head: {classes: 10}`))
 	// Output:
 	// {Least:360528 Greatest:835744}
 	// 360528 MACs with the first option of every gene
+}
+
+// Networks spread evenly over the logarithm of their MACs, of a space in which
+// few have few.
+func ExampleSampler() {
+	s, err := space.Parse("tiny.yaml", []byte(`
+input: {resolution: 32}
+stem: {width: 8}
+stages:
+  - {block: inverted, width: [8, 16, 32], depth: [1, 2, 3], expansion: [1, 3, 6], kernel: [3, 5, 7]}
+  - {block: inverted, width: [16, 32, 64], depth: [1, 2, 3], expansion: [1, 3, 6], kernel: [3, 5, 7]}
+head: {classes: 10}`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	macs := s.Measure(1, func(g *arch.Graph, values []int64) { values[0] = cost.Of(g).MACs }).Sampler(0)
+	rng := rand.New(rand.NewPCG(1, 1))
+	for _, in := range macs.Strata(4) {
+		_, v, err := macs.Sample(rng, in)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%5.1fM to %5.1fM: %5.1fM\n", float64(in.Lo)/1e6, float64(in.Hi)/1e6, float64(v)/1e6)
+	}
+	// Output:
+	//   0.6M to   2.5M:   2.5M
+	//   2.5M to  11.1M:   2.6M
+	//  11.1M to  49.0M:  24.1M
+	//  49.0M to 216.7M: 152.6M
 }

@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/efficientnas/nas/arch"
@@ -18,16 +19,22 @@ type Space struct {
 	name string
 	plan *arch.Plan
 
-	parts    []int     // stem, stages, head, in the order in which they are lowered
-	slots    [][]int   // genes of each part
-	globals  []int     // genes of the whole network
-	heavy    []float64 // see part.go
-	start    [][]uint16
-	weights  []float64 // of start, cumulative
-	size     *big.Int
-	branches map[state]*branch
+	parts   []int   // stem, stages, head, in the order in which they are lowered
+	slots   [][]int // genes of each part
+	globals []int   // genes of the whole network
+	rests   []rest  // of each part
+	trellis *trellis
+	states  map[state]int32 // nodes of the trellis after which anything may come
 
-	walkers sync.Pool // of *walker
+	walkers    sync.Pool    // of *walker
+	flags      sync.Pool    // of *[]bool, one a gene
+	throughout [][][]allele // by gene and option: the same option of the same parameter in all stages
+}
+
+// An allele is an option of a gene.
+type allele struct {
+	gene   int
+	option uint16
 }
 
 // A Gene is an open value: what it is and what it may be.
@@ -82,10 +89,37 @@ func New(t *arch.Template) (*Space, error) {
 	}
 	s := &Space{name: t.Name, plan: plan}
 	s.walkers.New = func() any { return &walker{space: s} }
+	s.flags.New = func() any { f := make([]bool, len(plan.Slots)); return &f }
 	if err := s.count(); err != nil {
 		return nil, err
 	}
+	s.throughout = throughout(plan)
 	return s, nil
+}
+
+// throughout returns, by gene and option, the alleles that give all stages this option
+// of the gene's parameter, in the stages that have it.
+func throughout(plan *arch.Plan) [][][]allele {
+	type choice struct{ parameter, option string }
+	of := func(i, o int) choice {
+		path := plan.Slots[i].Path
+		return choice{path[strings.LastIndexByte(path, '.')+1:], plan.Slots[i].Options[o].String()}
+	}
+	same := make(map[choice][]allele)
+	for i := range plan.Slots {
+		for o := range plan.Slots[i].Options {
+			if plan.Slots[i].Stage >= 0 {
+				same[of(i, o)] = append(same[of(i, o)], allele{i, uint16(o)})
+			}
+		}
+	}
+	all := make([][][]allele, len(plan.Slots))
+	for i := range plan.Slots {
+		for o := range plan.Slots[i].Options {
+			all[i] = append(all[i], same[of(i, o)])
+		}
+	}
+	return all
 }
 
 // Name returns the name in the space's file.
@@ -106,21 +140,22 @@ func (s *Space) Genes() []Gene {
 	return genes
 }
 
-// Size returns the exact number of distinct networks: genomes that can be
-// built, counting those that differ only in inactive genes once.
-func (s *Space) Size() *big.Int { return new(big.Int).Set(s.size) }
+// Size returns the exact number of distinct networks, in the sense of [Space.Key]:
+// of canonical genomes that can be built.
+func (s *Space) Size() *big.Int { return new(big.Int).Set(s.trellis.nodes[s.trellis.root].paths) }
 
 // Network writes the network of g to n. Decoding again and again into one
 // network does not allocate.
 func (s *Space) Network(g Genome, n *arch.Network) { s.plan.Build(g, n) }
 
-// Genome is the inverse of Network. It fails if n is not of this space.
+// Genome is the inverse of Network: the canonical genome of n. It fails if n is
+// not of this space.
 func (s *Space) Genome(n *arch.Network) (Genome, error) {
 	g, err := s.plan.Genes(n)
 	if err != nil {
 		return nil, fmt.Errorf("the network is not of this space: %w", err)
 	}
-	return g, nil
+	return s.canonical(g), nil
 }
 
 // Words returns for every gene the option that g takes, and "" for the
@@ -137,8 +172,9 @@ func (s *Space) Words(g Genome) []string {
 	return words
 }
 
-// Key returns a string that two genomes share if and only if they differ in
-// inactive genes at most.
+// Key returns a string that two genomes share if and only if they are one
+// network, which is to say that they differ in nothing but inactive genes and
+// stages that do nothing, see the package's comment.
 func (s *Space) Key(g Genome) string {
 	g = s.canonical(slices.Clone(g))
 	key := make([]byte, 2*len(g))
@@ -148,47 +184,28 @@ func (s *Space) Key(g Genome) string {
 	return string(key)
 }
 
-// canonical sets the inactive genes of g, which it changes, to zero.
+// canonical makes g, which it changes, canonical.
 func (s *Space) canonical(g Genome) Genome {
-	active := make([]bool, len(g))
-	s.plan.Active(g, active)
-	for i := range g {
-		if !active[i] {
-			g[i] = 0
-		}
-	}
+	flags := s.flags.Get().(*[]bool)
+	s.plan.Canonical(g, *flags)
+	s.flags.Put(flags)
 	return g
 }
 
-// Sample returns a genome drawn uniformly from the space's distinct networks.
+// Sample returns a genome drawn uniformly from the space's distinct networks, as
+// far as the 53 bits of a float64 can tell their shares apart. It does not fail;
+// the error is for [search.Space], of which other implementations may.
 func (s *Space) Sample(rng *rand.Rand) (Genome, error) {
-	w := s.walkers.Get().(*walker)
-	defer s.walkers.Put(w)
 	g := make(Genome, len(s.plan.Slots))
-	for {
-		clear(g)
-		x := rng.Float64() * s.weights[len(s.weights)-1]
-		at, _ := slices.BinarySearch(s.weights, x)
-		copy(g, s.start[min(at, len(s.start)-1)])
-		s.plan.Build(g, &w.net)
-		shape := input(&w.net)
-		for i := range s.parts {
-			var err error
-			if shape, err = w.draw(rng, i, g, shape); err != nil {
-				return nil, err
-			}
-		}
-		// An activation that no part inherits is drawn too often: keep its
-		// first option only.
-		if slices.Equal(g, s.canonical(slices.Clone(g))) {
-			return g, nil
-		}
-	}
+	s.trellis.draw(rng, s.trellis.root, g, func(id int32) bool { return id == end })
+	return g, nil
 }
 
-// Mutate returns a changed copy of parent: every active gene changes with
-// probability one in their number, and at least one does. A gene with ordered
+// Mutate returns a changed copy of parent: one active gene changes, and every
+// second time each other with probability one in their number too. A gene with ordered
 // options goes to a neighbouring option every second time, else to any other.
+// One time in twenty, all stages take the option that one gene has: networks that
+// do the same everywhere are far from each other, gene by gene.
 // Genes that become active with it are drawn.
 // What cannot be built is repaired, see [Space.Repair].
 func (s *Space) Mutate(rng *rand.Rand, parent Genome) (Genome, error) {
@@ -207,9 +224,15 @@ func (s *Space) Mutate(rng *rand.Rand, parent Genome) (Genome, error) {
 	const tries = 8 // a repair can undo a mutation
 	for range tries {
 		copy(child, parent)
-		certain := genes[rng.IntN(len(genes))]
+		certain, further := genes[rng.IntN(len(genes))], rng.IntN(2) == 0
+		if rng.IntN(20) == 0 {
+			for _, a := range s.throughout[certain][child[certain]] {
+				child[a.gene] = a.option
+			}
+			further = false
+		}
 		for _, i := range genes {
-			if i == certain || rng.IntN(len(genes)) == 0 {
+			if i == certain && slices.Equal(child, parent) || further && rng.IntN(len(genes)) == 0 {
 				child[i] = s.other(rng, i, child[i])
 			}
 		}
@@ -280,19 +303,17 @@ func (s *Space) Crossover(rng *rand.Rand, a, b Genome) (Genome, error) {
 // the stem to the head, a part that does not fit what comes before it, or after
 // which nothing fits, has one of its active genes changed: the last that can
 // help in the order of the genome, to the nearest option that does (the lower
-// of two). If no single gene helps, all genes of the part are drawn anew; it
-// fails if hardly any draw can be built.
+// of two). If no single gene helps, all genes of the part are drawn anew. It does
+// not fail; the error is for interfaces.
 func (s *Space) Repair(rng *rand.Rand, g Genome) error {
 	s.canonical(g)
 	w := s.walkers.Get().(*walker)
 	defer s.walkers.Put(w)
 	s.plan.Build(g, &w.net)
 	shape := input(&w.net)
-	if s.branches[state{0, shape}] == nil {
+	if _, ok := s.states[state{0, shape}]; !ok {
 		// Nothing fits this input: take the first that something fits.
-		for _, i := range s.globals {
-			g[i] = s.start[0][i]
-		}
+		s.trellis.nodes[s.trellis.root].take(0, g)
 		s.plan.Build(g, &w.net)
 		shape = input(&w.net)
 	}
@@ -300,10 +321,7 @@ func (s *Space) Repair(rng *rand.Rand, g Genome) error {
 		out, ok := w.lower(i, g, shape)
 		if !ok {
 			if out, ok = w.nearest(i, g, shape); !ok {
-				var err error
-				if out, err = w.draw(rng, i, g, shape); err != nil {
-					return err
-				}
+				out = w.draw(rng, i, g, shape)
 			}
 		}
 		shape = out
