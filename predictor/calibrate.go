@@ -20,9 +20,12 @@ const calibrationFolds = 10
 // that were chosen with a family in sight predict it with more confidence
 // than is due; these were not. If there is only one family, it leaves out a tenth of
 // the records at a time; or, where these are many, so that they determine the
-// hyper-parameters well, one by one in closed form.
+// hyper-parameters well, one by one in closed form. Derived records leave with
+// their families, but only measured ones count.
 func calibrate(s sample, h hyper, optimum []float64) (float64, error) {
-	families := s.families()
+	families := slices.DeleteFunc(s.families(), func(f []int) bool { // none of it would count
+		return !slices.ContainsFunc(f, func(r int) bool { return !s.derived[r] })
+	})
 	if len(families) == 1 && s.len() > manyRecords {
 		return calibrateClosed(s, h)
 	}
@@ -56,7 +59,8 @@ func calibrate(s sample, h hyper, optimum []float64) (float64, error) {
 		return 0, err
 	}
 
-	return likeliestWidening(squares, variance, noise), nil
+	measured := s.measuredRows()
+	return honestWidening(pick(squares, measured), pick(variance, measured), pick(noise, measured)), nil
 }
 
 // manyRecords determine the hyper-parameters so well that leaving out a tenth
@@ -80,32 +84,44 @@ func calibrateClosed(raw sample, h hyper) (float64, error) {
 		noise[r] = h.variance(&s, r)
 		variance[r] = v[0] - noise[r]
 	}
-	return likeliestWidening(squares, variance, noise), nil
+	measured := s.measuredRows()
+	return honestWidening(pick(squares, measured), pick(variance, measured), pick(noise, measured)), nil
 }
 
-// likeliestWidening returns the factor on the variances, from 1 to 100, under
-// which the squared errors are likeliest.
-func likeliestWidening(squares, variance, noise []float64) float64 {
+// honestWidening returns the factor on the variances, from 1 to 100, under which
+// the squared errors are likeliest; or the greater one from which on the central
+// 90 % intervals hold 90 % of them, but for a standard error: errors have longer
+// tails than a normal distribution, on which the likelihood does not insist.
+func honestWidening(squares, variance, noise []float64) float64 {
 	const step, most = 1.02, 100
-	best, bestValue := 1., math.Inf(-1)
+	best, bestValue, holds := 1., math.Inf(-1), false
 	for factor := 1.; factor < most; factor *= step {
 		var value float64
+		inside := 0
 		for r := range squares {
 			v := noise[r] + factor*variance[r]
 			value += logDensity(squares[r], v)
+			if squares[r] <= quantile95*quantile95*v {
+				inside++
+			}
 		}
-		if value > bestValue {
-			best, bestValue = factor, value
+		if value > bestValue || !holds {
+			best, bestValue = factor, max(value, bestValue)
 		}
+		n := float64(len(squares))
+		holds = float64(inside) >= 0.9*n-math.Sqrt(0.9*0.1*n)
 	}
 	return best
 }
+
+// quantile95 is that of the standard normal distribution.
+const quantile95 = 1.6448536269514722
 
 // trainWithout fits and conditions a process on the records that are not in fold.
 func trainWithout(s sample, fold []int, start []float64) (*gp, error) {
 	rest := s.rows(without(s.len(), fold))
 	standardised, by := rest.standardised()
-	x, err := fit(standardised, start)
+	x, err := fit(standardised.measured(), start)
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,7 @@ func TestDocs(t *testing.T) {
 		t.Fatalf("the predictor has %d records, the file %d: TestImagenetIsReproduced says more", p.Records(), len(records))
 	}
 
+	said := pick(records, measured(records))
 	text := old
 	for name, table := range map[string]func(old string) string{
 		"features":   func(old string) string { return featureTable(t, p, old) },
@@ -61,9 +62,13 @@ func TestDocs(t *testing.T) {
 	}
 
 	rest := strings.ReplaceAll(regexp.MustCompile(`(?s)<!-- begin (\w+) -->.*?<!-- end \w+ -->`).ReplaceAllString(text, ""), ",", "")
-	for _, n := range []int{MinRecords, MaxRecords, len(records), calibrationFolds, NumFeatures} {
-		if !regexp.MustCompile(`\b` + strconv.Itoa(n) + `\b`).MatchString(rest) {
-			t.Errorf("%s does not name the number %d", docFile, n)
+	words := []string{fmt.Sprintf("%d published accuracies", len(said)), fmt.Sprintf("%d derived", len(records)-len(said))}
+	for _, n := range []int{MinRecords, MaxRecords, calibrationFolds, NumFeatures} {
+		words = append(words, strconv.Itoa(n))
+	}
+	for _, w := range words {
+		if !regexp.MustCompile(`\b` + w + `\b`).MatchString(rest) {
+			t.Errorf("%s does not name the %s", docFile, w)
 		}
 	}
 }
@@ -102,7 +107,8 @@ func row(b *strings.Builder, cells ...string) {
 	b.WriteString("|\n")
 }
 
-// featureTable keeps definition and reason of the old table.
+// featureTable keeps definition and reason of the old table. Its ranges are of
+// the measured records.
 func featureTable(t *testing.T, p *Predictor, old string) string {
 	t.Helper()
 	words := make(map[string][2]string)
@@ -110,21 +116,23 @@ func featureTable(t *testing.T, p *Predictor, old string) string {
 		words[m[1]] = [2]string{m[2], m[3]}
 	}
 	b := table("feature", "what it is", "why it is there", "in the records", "length scale")
-	for c, name := range FeatureNames() {
+	for c, name := range p.Inputs() {
 		w, ok := words[name]
 		if !ok {
-			t.Errorf("%s has no row with definition and reason of the feature `%s`", docFile, name)
+			t.Errorf("%s has no row with definition and reason of `%s`", docFile, name)
 		}
 		delete(words, name)
 		low, high := math.Inf(1), math.Inf(-1)
 		for _, r := range p.rows {
-			low, high = min(low, r.Inputs[c]), max(high, r.Inputs[c])
+			if !r.Derived {
+				low, high = min(low, r.Inputs[c]), max(high, r.Inputs[c])
+			}
 		}
 		span := fmt.Sprintf("%.2f to %.2f", low, high)
 		if strings.HasPrefix(name, "log_") {
 			span = count(math.Exp(low)) + " to " + count(math.Exp(high))
 		}
-		if slices.Contains(trend, c) {
+		if p.layout.columns[c].slope >= 0 {
 			name = "`" + name + "` *"
 		} else {
 			name = "`" + name + "`"
@@ -132,7 +140,7 @@ func featureTable(t *testing.T, p *Predictor, old string) string {
 		row(b, name, w[0], w[1], span, strconv.FormatFloat(p.model.state().GP.Length[p.layout.columns[c].length], 'f', -1, 64))
 	}
 	for name := range words {
-		t.Errorf("%s has a row for `%s`, which is no feature", docFile, name)
+		t.Errorf("%s has a row for `%s`, which is no input", docFile, name)
 	}
 	return b.String()
 }
@@ -153,16 +161,18 @@ func count(v float64) string {
 func hyperTable(t *testing.T, p *Predictor) string {
 	t.Helper()
 	h := p.model.state().GP
+	mixed := p.layout.columns[slices.Index(p.Inputs(), mixedInput)]
 	number := func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 	b := table("hyper-parameter", "what varies by it", "prior median", "of `imagenet`")
 	row(b, "`level`", "the mean of all networks; fixed", "", number(h.Level))
 	row(b, "`slope`", "each feature of the trend, by standard deviation of the feature", number(slopePrior.median), number(h.Slope[0]))
+	row(b, "`slope` of `mixed_types`", "its trend, by 1", number(mixedPrior.median), number(h.Slope[mixed.slope]))
 	row(b, "`signal`", "what the features explain beyond the trend", number(signalPrior.median), number(h.Signal))
 	row(b, "`task_level`", "a recipe's level", number(taskPrior.median), number(h.TaskLevel))
 	row(b, "`task_signal`", "what the features do differently under a recipe", number(taskPrior.median), number(h.TaskSignal))
 	row(b, "`task_length`", "over how many length scales that varies", number(taskLengthPrior.median), number(h.TaskLength))
 	row(b, "`noise`", "one training from the next", number(noisePrior.median), number(h.Noise))
-	row(b, "`length`", "one length scale a feature, in standard deviations of the feature", strconv.FormatFloat(lengthPrior(NumFeatures).median, 'f', 1, 64), "table of features")
+	row(b, "`length`", "one length scale a feature, in standard deviations of the feature", strconv.FormatFloat(lengthPrior(len(p.Inputs())).median, 'f', 1, 64), "table of features")
 	row(b, "`widening`", "factor on a prediction's variance, `noise` apart", "", number(h.Widening))
 	s := p.sample(nil)
 	for _, prior := range s.priors() {
@@ -177,6 +187,7 @@ func hyperTable(t *testing.T, p *Predictor) string {
 // them. A record's source begins with the key.
 var sourcesInNotice = map[string]string{
 	"PaddleClas": "PaddleClas", "TensorFlow Slim": "TF-Slim", "imgclsmob": "imgclsmob", "pycls": "pycls", "torchvision": "torchvision",
+	"derived from Accel-NASBench": "Accel-NASBench",
 }
 
 func sourceTable(t *testing.T, records []Record) string {
@@ -210,9 +221,21 @@ func sourceTable(t *testing.T, records []Record) string {
 				recipes = append(recipes, r)
 			}
 		}
-		row(b, source, licence, strconv.Itoa(len(members)), strings.Join(recipes, ", "))
+		row(b, source, licence, countOf(pick(records, members)), strings.Join(recipes, ", "))
 	}
 	return b.String()
+}
+
+// countOf writes how many records there are, and which of them were not measured.
+func countOf(records []Record) string {
+	switch n := len(measured(records)); n {
+	case len(records):
+		return strconv.Itoa(n)
+	case 0:
+		return fmt.Sprintf("%d derived", len(records))
+	default:
+		return fmt.Sprintf("%d and %d derived", n, len(records)-n)
+	}
 }
 
 func recipeTable(p *Predictor, records []Record) string {
@@ -227,23 +250,24 @@ func recipeTable(p *Predictor, records []Record) string {
 	b := table(head...)
 	for _, recipe := range p.Recipes() {
 		cells := make([]string, len(head))
-		n, low, high := 0, 1., 0.
+		var all []Record
+		low, high := 1., 0.
 		for k, members := range types {
 			of := 0
 			for _, i := range members {
 				if records[i].Recipe == recipe {
 					of++
+					all = append(all, records[i])
 					low, high = min(low, records[i].Accuracy), max(high, records[i].Accuracy)
 				}
 			}
-			n += of
 			if of > 0 {
 				cells[3+k] = strconv.Itoa(of)
 			}
 		}
-		cells[0], cells[1] = "`"+recipe+"`", strconv.Itoa(n)
+		cells[0], cells[1] = "`"+recipe+"`", countOf(all)
 		cells[2] = fmt.Sprintf("%.1f to %.1f", 100*low, 100*high)
-		if n == 1 {
+		if len(all) == 1 {
 			cells[2] = fmt.Sprintf("%.1f", 100*low)
 		}
 		row(b, cells...)
@@ -253,12 +277,12 @@ func recipeTable(p *Predictor, records []Record) string {
 
 // leftOut is what LeaveOut returns for the records of the embedded predictor,
 // without training it again: TestImagenetIsReproduced has done that. None is
-// repeated.
+// repeated. Derived records leave with those of their group.
 func leftOut(t *testing.T, p *Predictor, records []Record, by Grouping) []Prediction {
 	t.Helper()
 	closed := p.model.(closedForm)
 	out := make([]Prediction, len(records))
-	for _, group := range groupsOf(records, by, eachRow(len(records))) {
+	for _, group := range measuredOnly(records, groupsOf(records, by, eachRow(len(records)))) {
 		mean, variance := make([]float64, len(group)), make([]float64, len(group))
 		if err := closed.leaveOut(group, mean, variance); err != nil {
 			t.Fatal(err)
@@ -327,7 +351,8 @@ func validationTable(t *testing.T, p *Predictor, records []Record) string {
 		{"a block type", BlockTypes},
 	} {
 		predictions, comparable := Comparable(leftOut(t, p, records, v.by), records)
-		qualityRow(t, b, predictions, comparable, v.name, strconv.Itoa(len(groupsOf(records, v.by, eachRow(len(records))))))
+		groups := measuredOnly(records, groupsOf(records, v.by, eachRow(len(records))))
+		qualityRow(t, b, predictions, comparable, v.name, strconv.Itoa(len(groups)))
 	}
 	return b.String()
 }
@@ -377,12 +402,13 @@ func TestLongFigures(t *testing.T) {
 		}
 		t.Logf("anew without %s: %v", v.name, assess(t, predictions, records))
 		if v.name == "a block type" {
-			logOptimism(t, predictions, records)
+			which := measured(records)
+			logOptimism(t, pick(predictions, which), pick(records, which))
 		}
 	}
-	_, records = Comparable(make([]Prediction, len(records)), records)
+	_, said := Comparable(make([]Prediction, len(records)), records)
 	for _, n := range []int{25, 50, 100, 150} {
-		logCurve(t, records, n, 10)
+		logCurve(t, said, n, 10)
 	}
 }
 

@@ -49,5 +49,5 @@ func ExamplePredictor_Batch_unknownRecipe() {
 	_, err = p.Batch(predictor.Training{Recipe: "torchvison_v1"})
 	fmt.Println(err)
 	// Output:
-	// predictor: unknown recipe "torchvison_v1"; did you mean "torchvision_v1"? (allowed: imgclsmob, paddleclas, ported, pycls_dds_100ep, pycls_effnet_100ep, tf_slim, tf_slim_v3, torchvision_v1)
+	// predictor: unknown recipe "torchvison_v1"; did you mean "torchvision_v1"? (allowed: accel_nasbench, imgclsmob, paddleclas, ported, pycls_dds_100ep, pycls_effnet_100ep, tf_slim, tf_slim_v3, torchvision_v1)
 }

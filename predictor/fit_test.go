@@ -36,8 +36,9 @@ func TestFitIsIndependentOfTheStart(t *testing.T) {
 	p := imagenetTrained(t)
 	raw := p.sample(p.family)
 	s, by := raw.standardised()
+	decides := s.measured()
 	at := func(shift ...float64) (*gp, float64) {
-		o := objective{sample: s, priors: s.priors(), groups: s.families()}
+		o := objective{sample: decides, priors: s.priors(), groups: decides.families()}
 		start := s.start()
 		for i := range start {
 			start[i] += shift[i%len(shift)]

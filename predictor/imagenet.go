@@ -18,7 +18,7 @@ const ImagenetName = "imagenet"
 var imagenetFile []byte
 
 // Imagenet returns the embedded predictor of top-1 accuracy on ImageNet-1k, trained on
-// the published accuracies of 194 networks. See the package
+// 194 published accuracies of networks and 50 derived ones. See the package
 // comment for its recipes, and for what to believe of it.
 func Imagenet() (*Predictor, error) { return imagenet() }
 

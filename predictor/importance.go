@@ -151,6 +151,10 @@ func (l *layout) groups() []inputGroup {
 		groups = append(groups, inputGroup{name: l.names[at], columns: []int{at}})
 		at++
 	}
+	if l.mixed {
+		groups = append(groups, inputGroup{name: mixedInput, columns: []int{at}})
+		at++
+	}
 	for i, g := range l.genes {
 		if i == 0 || g.slot != l.genes[i-1].slot {
 			groups = append(groups, inputGroup{name: l.plan.Slots[g.slot].Path})
@@ -184,6 +188,9 @@ func (s *sample) permuted(l *layout, group *inputGroup, from []int) sample {
 	}
 	out.z = mat.DenseCopyOf(s.z)
 	pairs := len(l.features) + len(l.genes)
+	if l.mixed {
+		pairs++
+	}
 	for i, f := range from {
 		row := out.z.RawRowView(i)
 		for _, c := range group.columns {
@@ -204,7 +211,9 @@ func (p *Predictor) standardLengths() []float64 {
 		return nil
 	}
 	lengths := slices.Clone(m.lengths())
-	by := newStandard(p.sample(nil).z)
+	all := p.sample(nil)
+	s := all.measured()
+	by := newStandard(s.z, s.columns)
 	for c := range lengths {
 		lengths[c] /= by.scale[c]
 	}

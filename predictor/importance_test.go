@@ -96,8 +96,17 @@ func TestImportanceIsDeterministic(t *testing.T) {
 // Permuting moves values among the records, all of a gene together, and the
 // products follow.
 func TestPermuted(t *testing.T) {
+	for _, f := range []Input{Sizes, Features} { // with mixedInput
+		t.Run(string(f), func(t *testing.T) { testPermuted(t, f) })
+	}
+}
+
+func testPermuted(t *testing.T, features Input) {
 	records := smallSpaceRecords(t)[:12]
-	p := trainedOn(t, records, Options{Model: Ridge, Inputs: []Input{Sizes, OneHot, Pairs}, Space: smallSpace(t)})
+	for i := range records {
+		records[i].Dataset, records[i].Epochs = []string{"cifar10", "svhn"}[i%2], float64(10*(1+i%4))
+	}
+	p := trainedOn(t, records, Options{Model: Ridge, Inputs: []Input{features, OneHot, Pairs}, Space: smallSpace(t)})
 	s, err := p.encodeRecords(records)
 	if err != nil {
 		t.Fatal(err)
@@ -105,19 +114,24 @@ func TestPermuted(t *testing.T) {
 	from := []int{3, 2, 1, 0, 5, 4, 7, 6, 9, 8, 11, 10}
 	covered := make([]bool, len(p.layout.columns))
 	for _, g := range p.layout.groups() {
+		for _, c := range g.columns {
+			name := p.layout.names[c]
+			if strings.Contains(name, " * ") || name != g.name && !strings.HasPrefix(name, g.name+"=") {
+				t.Errorf("%s moves with %s", name, g.name)
+			}
+		}
 		out := s.permuted(p.layout, &g, from)
 		for c := range covered {
 			own := slices.Contains(g.columns, c)
 			covered[c] = covered[c] || own
-			pair := c >= len(p.layout.features)+len(p.layout.genes) && c < len(p.layout.features)+len(p.layout.genes)+len(p.layout.pairs)
+			a, b, pair := strings.Cut(p.layout.names[c], " * ")
 			for i, f := range from {
 				want := s.z.At(i, c)
 				if own {
 					want = s.z.At(f, c)
 				}
 				if pair {
-					k := p.layout.pairs[c-len(p.layout.features)-len(p.layout.genes)]
-					want = out.z.At(i, k[0]) * out.z.At(i, k[1])
+					want = out.z.At(i, slices.Index(p.layout.names, a)) * out.z.At(i, slices.Index(p.layout.names, b))
 				}
 				if got := out.z.At(i, c); got != want {
 					t.Fatalf("%s: %s of record %d is %v, want %v", g.name, p.layout.names[c], i, got, want)

@@ -17,7 +17,8 @@ import (
 type Input string
 
 const (
-	// Features are those of [FeatureNames]: for networks of any space and block.
+	// Features are those of [FeatureNames], and how much a network mixes block
+	// types: for networks of any space and block.
 	Features Input = "features"
 	// Sizes are the features that say how large a network is; beside genes, which
 	// say the rest.
@@ -39,6 +40,36 @@ func InputKinds() []Input { return []Input{Features, Sizes, Ordinal, OneHot, Pai
 // epochsInput is the name of the input of the training budget.
 const epochsInput = "log_epochs"
 
+// mixedInput is the name of the input that tells how much a network mixes block
+// types, see mixedTypes. What mixing does to a network, records of networks of one type
+// each do not say, whatever the other features are: so the effect has a prior of
+// its own, and a mix like no record's gets a wide interval.
+const mixedInput = "mixed_types"
+
+// idle is the name of the block that does nothing.
+const idle = "identity"
+
+// mixedTypes returns the chance that two stages, drawn at random, are of
+// different block types (Simpson 1949): 0 where all are of one, 1/2 with two in
+// equal shares. Stages of the block identity, which does nothing, count for nothing.
+func mixedTypes(n *arch.Network) float64 {
+	counts := func(s *arch.Stage) bool { return s.Depth > 0 && s.Block.Name() != idle }
+	var stages, same int
+	for i := range n.Stages {
+		a := &n.Stages[i]
+		if !counts(a) {
+			continue
+		}
+		stages++
+		for j := range n.Stages {
+			if b := &n.Stages[j]; counts(b) && b.Block.Name() == a.Block.Name() {
+				same++
+			}
+		}
+	}
+	return ratioOf(stages*stages-same, stages*stages)
+}
+
 // maxInputs is how many inputs a predictor has at most.
 const maxInputs = 4000
 
@@ -57,6 +88,7 @@ type layout struct {
 	kinds    []Input
 	plan     *arch.Plan // of the space whose genes are inputs; or nil
 	features []int      // which are inputs
+	mixed    bool       // mixedInput is one
 	genes    []geneInput
 	pairs    [][2]int // of inputs
 	epochs   bool     // the budget is an input
@@ -80,6 +112,7 @@ const (
 	slopeOfFeatures = iota
 	slopeOfGenes
 	slopeOfDatasets
+	slopeOfMixed
 )
 
 // newLayout returns the layout of the kinds; t is the space whose genes are
@@ -111,7 +144,7 @@ func newLayout(kinds []Input, t *arch.Template, datasets []string, epochs bool) 
 			slope = slopes[slope]
 		}
 		l.names = append(l.names, name)
-		l.columns = append(l.columns, column{length, slope})
+		l.columns = append(l.columns, column{length: length, slope: slope, mixed: name == mixedInput})
 	}
 	lengths := 0
 	next := func() int { lengths++; return lengths - 1 }
@@ -124,6 +157,9 @@ func newLayout(kinds []Input, t *arch.Template, datasets []string, epochs bool) 
 			l.features = append(l.features, f)
 			add(featureNames[f], next(), slope)
 		}
+	}
+	if l.mixed = has(Features); l.mixed {
+		add(mixedInput, next(), slopeOfMixed)
 	}
 	if has(Ordinal) || has(OneHot) || has(Pairs) {
 		if t == nil {
@@ -240,6 +276,9 @@ func (e *encoder) encode(dst []float64, n *arch.Network, g *arch.Graph, t Traini
 		for _, f := range l.features {
 			put(e.features[f])
 		}
+	}
+	if l.mixed {
+		put(mixedTypes(n))
 	}
 	if l.plan != nil {
 		genes, err := l.plan.Genes(n)

@@ -260,13 +260,14 @@ func TestPairs(t *testing.T) {
 	}
 }
 
-// Without a kind it is Features; Sizes are some of them, and beside Features
-// add nothing.
+// Without a kind it is Features, and beside them what a network mixes; Sizes are
+// some of them, and beside Features add nothing.
 func TestInputsOfFeatures(t *testing.T) {
-	if got := layoutOf(t, nil).names; !slices.Equal(got, FeatureNames()) {
+	all := append(FeatureNames(), mixedInput)
+	if got := layoutOf(t, nil).names; !slices.Equal(got, all) {
 		t.Errorf("got %v", got)
 	}
-	if got := layoutOf(t, nil, Sizes, Features).names; !slices.Equal(got, FeatureNames()) {
+	if got := layoutOf(t, nil, Sizes, Features).names; !slices.Equal(got, all) {
 		t.Errorf("got %v", got)
 	}
 	want := []string{
@@ -291,8 +292,69 @@ func TestInputsOfFeatures(t *testing.T) {
 	}
 }
 
+// How much a network mixes is about its stages by the names of their types, and
+// those that are left out are none.
+func TestMixedTypes(t *testing.T) {
+	l := layoutOf(t, nil)
+	for _, c := range []struct {
+		name   string
+		stages []string
+		want   float64
+	}{
+		{"one type", []string{"inverted", "inverted", "inverted"}, 0},
+		{"one stage", []string{"basic"}, 0},
+		{"two in equal shares", []string{"inverted", "basic", "inverted", "basic"}, 0.5},
+		{"one in three", []string{"basic", "inverted", "inverted"}, 4. / 9},
+		{"three", []string{"basic", "inverted", "separable"}, 2. / 3},
+		{"stages, not blocks", []string{"basic, depth: 3", "inverted"}, 0.5},
+		{"parameters are no types", []string{"inverted, expansion: 3", "inverted, expansion: 6"}, 0},
+		{"one left out", []string{"basic", "inverted, depth: 0"}, 0},
+		{"two left out", []string{"basic", "inverted, depth: 0", "separable, depth: 0", "inverted"}, 0.5},
+		{"all left out", []string{"basic, depth: 0", "inverted, depth: 0"}, 0},
+	} {
+		text := "input: {resolution: 32}\nstem: {width: 8}\nhead: {classes: 10}\nstages:\n"
+		for _, s := range c.stages {
+			text += "  - {width: 16, block: " + s + "}\n"
+		}
+		n := network(t, text)
+		if got := mixedTypes(n); math.Abs(got-c.want) > 1e-12 {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+		if got := encoded(t, l, n, Training{})[mixedInput]; math.Abs(got-c.want) > 1e-12 {
+			t.Errorf("%s: the input is %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// The input for mixes is as it is: what most records lack would be stretched.
+func TestMixedInputIsNotStandardised(t *testing.T) {
+	s, _ := randomSample(1, 20, 4)
+	s.columns = slices.Clone(s.columns)
+	s.columns[1].mixed = true
+	standardised, by := s.standardised()
+	for i := range s.len() {
+		if got, want := standardised.z.At(i, 1), s.z.At(i, 1); got != want {
+			t.Fatalf("row %d: %v, want %v", i, got, want)
+		}
+		if standardised.z.At(i, 0) == s.z.At(i, 0) {
+			t.Fatalf("row %d: another input is not standardised", i)
+		}
+	}
+	if by.center[1] != 0 || by.scale[1] != 1 {
+		t.Errorf("by %v and %v", by.center[1], by.scale[1])
+	}
+	priors := s.priors()
+	if s.columns[0].slope != 0 || priors[fixedHypers] != slopePrior {
+		t.Errorf("the slope of another input has the prior %v", priors[fixedHypers])
+	}
+	s.columns[1].slope = 1
+	if got := s.priors()[fixedHypers+1]; got != mixedPrior {
+		t.Errorf("its slope has the prior %v", got)
+	}
+}
+
 // The options of a gene, and the datasets, share a length scale and a slope;
-// features have one length scale each.
+// features have one length scale each, and mixedInput a slope of its own.
 func TestColumns(t *testing.T) {
 	l, err := newLayout([]Input{Features, OneHot, Pairs}, smallSpace(t), []string{"cifar10", "svhn"}, true)
 	if err != nil {
@@ -312,6 +374,8 @@ func TestColumns(t *testing.T) {
 			return "features"
 		case strings.HasPrefix(name, "dataset="):
 			return "datasets"
+		case name == mixedInput:
+			return "mixed"
 		case pair(name), slices.Contains(FeatureNames(), name):
 			return ""
 		}
@@ -327,6 +391,9 @@ func TestColumns(t *testing.T) {
 		if (c.slope < 0) != (slope(name) == "") {
 			t.Errorf("%s has the slope %d", name, c.slope)
 		}
+		if c.mixed != (name == mixedInput) {
+			t.Errorf("%s is the one for mixes: %v", name, c.mixed)
+		}
 		groups[group(name)] = true
 		if g, ok := lengths[c.length]; ok && g != group(name) {
 			t.Errorf("%s shares a length scale with %s", name, g)
@@ -334,8 +401,8 @@ func TestColumns(t *testing.T) {
 		lengths[c.length] = group(name)
 	}
 	n, m := hypersOf(l.columns)
-	if n != len(groups) || n != len(lengths) || m != 3 {
-		t.Errorf("%d length scales and %d slopes, want %d and 3", n, m, len(groups))
+	if n != len(groups) || n != len(lengths) || m != 4 {
+		t.Errorf("%d length scales and %d slopes, want %d and 4", n, m, len(groups))
 	}
 }
 
@@ -521,7 +588,7 @@ func TestDatasetsAreInputs(t *testing.T) {
 	if got := p.Datasets(); !slices.Equal(got, []string{"cifar10", "cifar100"}) || p.Usual().Dataset != "cifar10" {
 		t.Errorf("the datasets %v, usually %q", got, p.Usual().Dataset)
 	}
-	if names := p.Inputs(); !slices.Equal(names[NumFeatures:NumFeatures+2], []string{"dataset=cifar10", "dataset=cifar100"}) {
+	if names := p.Inputs(); !slices.Equal(names[NumFeatures:], []string{mixedInput, "dataset=cifar10", "dataset=cifar100"}) {
 		t.Errorf("the inputs %v", names)
 	}
 	for i := range records {
@@ -564,7 +631,7 @@ func TestEpochsAreInputs(t *testing.T) {
 		records[i].Accuracy = 1 - math.Exp(math.Log(1-records[i].Accuracy)-0.2*math.Log(records[i].Epochs))
 	}
 	p := trainedOn(t, records, Options{})
-	if names := p.Inputs(); names[NumFeatures] != epochsInput || p.Usual().Epochs != 100 {
+	if names := p.Inputs(); !slices.Equal(names[NumFeatures:], []string{mixedInput, epochsInput}) || p.Usual().Epochs != 100 {
 		t.Errorf("the inputs %v; usually %v epochs", names, p.Usual().Epochs)
 	}
 	last := 0.

@@ -57,7 +57,10 @@ func (h *hyper) valid(columns []column) bool {
 // A column says how a process uses an input: the indices of its length scale
 // and of the standard deviation of its slope, of which several inputs may share
 // one; -1 for none.
-type column struct{ length, slope int }
+type column struct {
+	length, slope int
+	mixed         bool // it is mixedInput
+}
 
 // hypersOf returns how many length scales and slopes the columns have.
 func hypersOf(columns []column) (lengths, slopes int) {
@@ -112,13 +115,18 @@ func (s *sample) measured() sample {
 	if !slices.Contains(s.derived, true) {
 		return *s
 	}
+	return s.rows(s.measuredRows())
+}
+
+// measuredRows returns the numbers of the rows that were measured.
+func (s *sample) measuredRows() []int {
 	var which []int
 	for i, derived := range s.derived {
 		if !derived {
 			which = append(which, i)
 		}
 	}
-	return s.rows(which)
+	return which
 }
 
 // families returns the rows of each family, in the order of their first rows.

@@ -189,3 +189,55 @@ func TestNetworkKey(t *testing.T) {
 		t.Error("with another accuracy or source it is trained otherwise")
 	}
 }
+
+// What was not measured is believed less, by as much whether measurements were
+// repeated or not, and tells nothing about how much they vary.
+func TestDerivedRecordsAreNoisy(t *testing.T) {
+	const derived = derivedNoise * derivedNoise
+	widths := []int{8, 16, 24, 32, 40, 48, 56, 64, 72, 80}
+	once := readLines(t, nil, append(widths, 88, 88)...)
+	once[10].Derived, once[11].Derived = true, true
+	once[11].Accuracy -= 0.2
+	p := trainedOn(t, once, Options{})
+	for row, want := range map[int]float64{0: 0, 9: 0, 10: derived} {
+		if got := p.rows[row].Noise; math.Abs(got-want) > 1e-6 {
+			t.Errorf("nothing repeated, row %d: the noise is %v, want %v", row, got, want)
+		}
+	}
+	if s := p.Summary(); s.Noise != 0 || s.Repeated != nil || p.single != 0 {
+		t.Errorf("derived records tell of noise: %+v, %v", s, p.single)
+	}
+
+	twice := append(readLines(t, map[int]float64{0: 0.79, 1: 0.81}, 88, 88), once...)
+	q := trainedOn(t, twice, Options{})
+	// The first two are one row; the derived ones of the same network another.
+	single := math.Pow(math.Log(0.21)-math.Log(0.2), 2) + math.Pow(math.Log(0.19)-math.Log(0.2), 2)
+	for row, want := range map[int]float64{0: single / 2, 1: single, 11: single/2 + derived} {
+		if got := q.rows[row].Noise; math.Abs(got-want) > 2e-6 {
+			t.Errorf("row %d: the noise is %v, want %v", row, got, want)
+		}
+	}
+	if s := q.Summary(); math.Abs(s.Noise-math.Sqrt(single)) > 1e-5 || len(s.Repeated) != 1 || s.Repeated[0].Records != 2 {
+		t.Errorf("%+v, want the noise %v", s, math.Sqrt(single))
+	}
+
+	// Those of the embedded predictor.
+	imagenet, err := Imagenet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, r := range imagenet.rows {
+		want := 0.
+		if r.Derived {
+			n++
+			want = rounded(derived)
+		}
+		if r.Noise != want {
+			t.Errorf("%s has the noise %v, want %v", r.Name, r.Noise, want)
+		}
+	}
+	if n != 50 {
+		t.Errorf("%d derived records, want 50", n)
+	}
+}

@@ -12,9 +12,9 @@ type Neighbor struct {
 	Name       string  // of the record's network
 	Recipe     string  // of the record
 	Similarity float64 // from 0 to 1, for equal features
-	// Far reports that the network is less like any record than 19 in 20 of the
-	// records are like the nearest other network's: what is predicted for it is
-	// an extrapolation.
+	// Far reports that what is predicted for the network is an extrapolation: it is
+	// less like any record than 19 in 20 of the records are like the nearest
+	// other network's, or it mixes block types more than any of them.
 	Far bool
 }
 
@@ -31,7 +31,16 @@ func (p *Predictor) Nearest(n *arch.Network) (Neighbor, error) {
 	}
 	at, similarity := p.nearest(x, nil)
 	r := &p.rows[at]
-	return Neighbor{r.Name, p.recipes[r.Task], similarity, similarity < p.near()}, nil
+	return Neighbor{r.Name, p.recipes[r.Task], similarity, similarity < p.near() || p.mixesMore(x)}, nil
+}
+
+// mixesMore reports whether the network with the inputs x mixes block types
+// more than that of any measured record.
+func (p *Predictor) mixesMore(x []float64) bool {
+	at := slices.IndexFunc(p.layout.columns, func(c column) bool { return c.mixed })
+	return at >= 0 && !slices.ContainsFunc(p.rows, func(r rowOfFile) bool {
+		return !r.Derived && r.Inputs[at] >= rounded(x[at])
+	})
 }
 
 // nearest returns the row most like x that is not equal to the row except.
@@ -70,7 +79,8 @@ func (p *Predictor) near() float64 {
 			p.lengths = m.lengths()
 		}
 		if p.lengths == nil {
-			p.lengths = defaultLengths(p.sample(nil).z)
+			s := p.sample(nil)
+			p.lengths = defaultLengths(&s)
 		}
 		var measured [][]float64
 		for i := range p.rows {

@@ -450,7 +450,8 @@ func TestDerivedRecords(t *testing.T) {
 }
 
 // Whatever records that were not measured say: the scale, the hyper-parameters and
-// the quality are of the measured ones.
+// the quality are of the measured ones. Only the widening is of predictions that have
+// seen them.
 func TestDerivedRecordsDecideNothing(t *testing.T) {
 	all := byOneRecipe(t, 20)
 	for i := range all { // no formula has all of it
@@ -465,7 +466,12 @@ func TestDerivedRecordsDecideNothing(t *testing.T) {
 	if p.origin != alone.origin {
 		t.Errorf("the mean target is %v, want %v", p.origin, alone.origin)
 	}
-	if got, want := fmt.Sprintf("%+v", *p.model.state().GP), fmt.Sprintf("%+v", *alone.model.state().GP); got != want {
+	h, want := *p.model.state().GP, *alone.model.state().GP
+	if h.Widening < 1 || h.Widening > 100 {
+		t.Errorf("the widening is %v", h.Widening)
+	}
+	h.Widening = want.Widening
+	if got, want := fmt.Sprintf("%+v", h), fmt.Sprintf("%+v", want); got != want {
 		t.Errorf("the hyper-parameters are\n%s, want\n%s", got, want)
 	}
 	if got, want := p.model.(metric).lengths(), alone.model.(metric).lengths(); !slices.Equal(got, want) {
@@ -476,6 +482,23 @@ func TestDerivedRecordsDecideNothing(t *testing.T) {
 	}
 	if p.Records() != 60 {
 		t.Errorf("%d records, want 60", p.Records())
+	}
+}
+
+// Few measured records among very many derived ones are not lost in draws, and
+// decide.
+func TestManyDerivedRecords(t *testing.T) {
+	all := spaceRecords(t, 3*maxCalibrated, 1)
+	for i := range all {
+		all[i].Derived = i >= 12
+	}
+	s := trainedOn(t, all, Options{})
+	alone := trainedOn(t, all[:12], Options{})
+	if got, want := s.model.state().GP.Length, alone.model.state().GP.Length; !slices.Equal(got, want) {
+		t.Errorf("the length scales are\n%v, want\n%v", got, want)
+	}
+	if y, err := s.Predict(all[30].Network, Training{}); err != nil || math.Abs(y.Accuracy-all[30].Accuracy) > 0.02 {
+		t.Errorf("%+v, want %v (%v)", y, all[30].Accuracy, err)
 	}
 }
 

@@ -17,6 +17,9 @@ import (
 func regressionSample(seed uint64, n, d int, noise float64, f func(x []float64, task int) float64) sample {
 	rng := rand.New(rand.NewPCG(seed, uint64(n)))
 	s := sample{z: mat.NewDense(n, d, nil)}
+	for c := range d {
+		s.columns = append(s.columns, column{length: c, slope: -1})
+	}
 	for i := range n {
 		row := s.z.RawRowView(i)
 		for c := range row {
@@ -33,7 +36,7 @@ func linear(x []float64, task int) float64 { return 0.5*x[0] - 0.2*x[1] + 0.3*fl
 
 // part returns the sample of the given rows.
 func part(s sample, which []int) sample {
-	out := sample{z: mat.NewDense(len(which), s.z.RawMatrix().Cols, nil)}
+	out := sample{z: mat.NewDense(len(which), s.inputs(), nil), columns: s.columns}
 	for i, r := range which {
 		out.z.SetRow(i, s.z.RawRowView(r))
 		out.task, out.target, out.noise = append(out.task, s.task[r]), append(out.target, s.target[r]), append(out.noise, s.noise[r])

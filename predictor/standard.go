@@ -7,10 +7,11 @@ import (
 )
 
 // A standard makes inputs comparable: over the rows that it was made from,
-// each has mean 0 and standard deviation 1.
+// each has mean 0 and standard deviation 1. Only mixedInput is as it is, since
+// most records are of networks that do not mix.
 type standard struct{ center, scale []float64 }
 
-func newStandard(x *mat.Dense) standard {
+func newStandard(x *mat.Dense, columns []column) standard {
 	n, d := x.Dims()
 	s := standard{make([]float64, d), make([]float64, d)}
 	for i := range n {
@@ -19,6 +20,10 @@ func newStandard(x *mat.Dense) standard {
 		}
 	}
 	for c := range d {
+		if columns[c].mixed {
+			s.center[c], s.scale[c] = 0, 1
+			continue
+		}
 		var squares float64
 		for i := range n {
 			squares += (x.At(i, c) - s.center[c]) * (x.At(i, c) - s.center[c])
@@ -45,7 +50,7 @@ func (s *standard) apply(row []float64) {
 // it takes no accuracies.
 func (s *sample) standardised() (sample, standard) {
 	measured := s.measured()
-	out, by := *s, newStandard(measured.z)
+	out, by := *s, newStandard(measured.z, s.columns)
 	out.z = mat.DenseCopyOf(s.z)
 	for i := range out.len() {
 		by.apply(out.z.RawRowView(i))

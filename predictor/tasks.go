@@ -20,7 +20,7 @@ type encoding struct {
 }
 
 func newEncoding(s sample) encoding {
-	by := newStandard(s.z)
+	by := newStandard(s.z, s.columns)
 	return encoding{Center: by.center, Scale: by.scale, Share: shares(s.task)}
 }
 

@@ -105,7 +105,7 @@ const maxLandmarks = 500
 
 func newDistance(s *sample) distance {
 	n := min(s.len(), maxLandmarks)
-	d := distance{mat.NewDense(n, s.inputs(), nil), defaultLengths(s.z)}
+	d := distance{mat.NewDense(n, s.inputs(), nil), defaultLengths(s)}
 	for i := range n {
 		row := d.records.RawRowView(i)
 		copy(row, s.z.RawRowView(i*s.len()/n))
@@ -117,8 +117,8 @@ func newDistance(s *sample) distance {
 }
 
 // defaultLengths returns the length scales that a process would begin with.
-func defaultLengths(x *mat.Dense) []float64 {
-	by := newStandard(x)
+func defaultLengths(s *sample) []float64 {
+	by := newStandard(s.z, s.columns)
 	for c := range by.scale {
 		by.scale[c] *= lengthPrior(len(by.scale)).median
 	}

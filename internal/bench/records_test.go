@@ -13,7 +13,7 @@ import (
 
 func imagenetRecords(t *testing.T) []predictor.Record {
 	t.Helper()
-	const path = "../../predictor/records/imagenet.jsonl"
+	const path = recordsFile
 	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
