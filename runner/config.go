@@ -76,13 +76,11 @@ func (a *Accuracy) training() predictor.Training {
 
 // Search says how the space is explored.
 type Search struct {
-	Algorithm   string // "random" or "nsga2"
+	Algorithm   string // one of [Algorithms]
 	Population  int    // of nsga2; 0 for its default
 	Evaluations int    // networks to evaluate
 	Seed        uint64
 }
-
-var algorithms = []string{"random", "nsga2"}
 
 // The ranges of the search's settings.
 const (
@@ -169,8 +167,8 @@ func LoadConfig(path string) (*Config, error) {
 			Evaluations: g.Int("evaluations", 100_000, 1, MaxEvaluations),
 			Seed:        uint64(g.Int("seed", 1, 0, math.MaxInt)),
 		}
-		if !slices.Contains(algorithms, c.Search.Algorithm) {
-			g.Fail(g.Get("algorithm").Errorf("search: %s", strict.Unknown("algorithm", c.Search.Algorithm, algorithms)))
+		if known := Algorithms(); !slices.Contains(known, c.Search.Algorithm) {
+			g.Fail(g.Get("algorithm").Errorf("search: %s", strict.Unknown("algorithm", c.Search.Algorithm, known)))
 		}
 		f.Fail(g.Done())
 	}

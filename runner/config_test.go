@@ -60,7 +60,7 @@ func TestBadConfigs(t *testing.T) {
 			`c.yaml:9:1: a run configuration: unknown key "constraint"; did you mean "constraints"? (allowed: accuracy, constraints, name, objectives, precision, search, space)`,
 		},
 		{"misspelt block", "inverted", "invertd", `c.yaml:6:`},
-		{"misspelt algorithm", "nsga2", "nsga", `c.yaml:11:21: search: unknown algorithm "nsga"; did you mean "nsga2"? (allowed: nsga2, random)`},
+		{"misspelt algorithm", "nsga2", "nsga", `c.yaml:11:21: search: unknown algorithm "nsga"; did you mean "nsga2"? (allowed: guided, nsga2, random)`},
 		{"wrong type", "evaluations: 100", "evaluations: many", `c.yaml:11:57: "evaluations" must be an integer, found the string "many"`},
 		{"out of range", "evaluations: 100", "evaluations: 0", `c.yaml:11:57: "evaluations" must be from 1 to 100000000, found 0`},
 		{"misspelt metric", "[macs]", "[mac]", `c.yaml:8:47: objectives: unknown metric "mac"; did you mean "macs"? (allowed: accuracy, activations, energy, flops, macs, params, peak_memory, weight_bytes)`},

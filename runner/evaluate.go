@@ -104,7 +104,7 @@ func (e *evaluator) Evaluate(
 			continue
 		}
 		sampled := batch[i].ID%e.stride == 0 // shown in the picture, with any cost on its axis
-		c := s.meter.lowered(e.peak || sampled, e.energy || sampled)
+		c := s.meter.lowered(&s.meter.graph, e.peak || sampled, e.energy || sampled)
 		if v := e.violation(&c); v > 0 {
 			out[i] = search.Evaluation{Violation: v}
 			continue
@@ -144,6 +144,39 @@ func (e *evaluator) Evaluate(
 		e.predictions[batch[i].ID] = predictions[j]
 	}
 	return nil
+}
+
+// known says which objectives need no evaluation.
+func (e *evaluator) known() []Known {
+	var all []Known
+	for _, m := range e.objective {
+		if m.of == nil {
+			all = append(all, Known{Scale: 1})
+			continue
+		}
+		all = append(all, Known{Cost: func(_ *arch.Network, g *arch.Graph) float64 {
+			s := e.scratch.Get().(*scratch)
+			defer e.scratch.Put(s)
+			c := s.meter.lowered(g, e.peak, e.energy)
+			return float64(m.of(&c))
+		}})
+	}
+	return all
+}
+
+// knownViolation returns by how much a network that was lowered to g exceeds the
+// bounds on costs. It counts for nothing in what is reported of the bounds.
+func (e *evaluator) knownViolation(_ *arch.Network, g *arch.Graph) float64 {
+	s := e.scratch.Get().(*scratch)
+	defer e.scratch.Put(s)
+	c := s.meter.lowered(g, e.peak, e.energy)
+	sum := 0.
+	for i, m := range e.bound {
+		if m.of != nil {
+			sum += excess(float64(m.of(&c)), &e.config.Constraints[i])
+		}
+	}
+	return sum
 }
 
 // keep forgets all predictions but those of the front.

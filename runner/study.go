@@ -116,7 +116,10 @@ func Run(ctx context.Context, c *Config, o Options) (*Results, error) {
 	for _, objective := range c.Objectives {
 		directions = append(directions, objective.Direction)
 	}
-	method, err := newMethod(c, directions)
+	method, err := NewMethod(c.Search.Algorithm, c.Space, directions, SearchOptions{
+		Seed: c.Search.Seed, Population: c.Search.Population,
+		Known: e.known(), Violation: e.knownViolation,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -196,15 +199,6 @@ func Run(ctx context.Context, c *Config, o Options) (*Results, error) {
 		result.Evaluations, e.obstacles(), result.Failed)
 }
 
-func newMethod(c *Config, directions []pareto.Direction) (search.Method[space.Genome], error) {
-	if c.Search.Algorithm == "random" {
-		return search.NewRandom[space.Genome](c.Space, directions, c.Search.Seed)
-	}
-	return search.NewNSGA2[space.Genome](c.Space, directions, search.NSGA2Settings{
-		Seed: c.Search.Seed, Population: c.Search.Population,
-	})
-}
-
 func openPredictor(a *Accuracy) (*predictor.Predictor, error) {
 	p, err := predictor.Open(a.Predictor)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -257,20 +251,20 @@ func (m *meter) costs(n *arch.Network) (Costs, error) {
 	if err := n.Lower(&m.graph); err != nil {
 		return Costs{}, err
 	}
-	return m.lowered(true, true), nil
+	return m.lowered(&m.graph, true, true), nil
 }
 
-// lowered returns the costs of the network lowered last. Peak memory and energy
-// take longer than the rest, and are left out unless they are wanted.
-func (m *meter) lowered(peak, energy bool) Costs {
-	c := Costs{Cost: cost.Of(&m.graph)}
+// lowered returns the costs of a network that was lowered to g. Peak memory and
+// energy take longer than the rest, and are left out unless they are wanted.
+func (m *meter) lowered(g *arch.Graph, peak, energy bool) Costs {
+	c := Costs{Cost: cost.Of(g)}
 	c.WeightBytes = c.Cost.WeightBytes(m.precision.Weights)
 	if peak {
-		elements, _ := m.memory.Peak(&m.graph, cost.FuseElementwise)
+		elements, _ := m.memory.Peak(g, cost.FuseElementwise)
 		c.PeakMemory = cost.Bytes(elements, m.precision.Activations)
 	}
 	if energy {
-		c.Energy = cost.TotalEnergy(&m.graph, m.precision).Picojoules()
+		c.Energy = cost.TotalEnergy(g, m.precision).Picojoules()
 	}
 	return c
 }

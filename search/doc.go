@@ -16,8 +16,10 @@
 //		err = method.Tell(batch, evaluations)
 //	}
 //
-// There are two methods. [Random] draws distinct candidates. [NSGA2] evolves
-// them towards the Pareto front, under constraints.
+// There are three methods. [Random] draws distinct candidates. [NSGA2] evolves
+// them towards the Pareto front, under constraints. [Guided] is for evaluations that
+// take minutes or days: a [Surrogate], which learns from what was evaluated, says
+// which candidates are likely to add most to the front.
 //
 // # What holds for every method
 //

@@ -22,9 +22,18 @@ import (
 // smaller violation; of two feasible, the one on the better front; on the same
 // front, the one that stands more alone. Failed candidates come last.
 //
-// It differs from the paper in this: a child that was proposed before is mutated
-// until it is new, and if that fails replaced by a new sample; so no candidate is
-// evaluated twice. What mutation and crossover do is the [Space]'s affair.
+// It differs from the paper in this:
+//
+//   - A child that was proposed before is replaced by another one; where a number
+//     of tries find none that is new, by its mutation, and if that fails by a
+//     new sample. So no candidate is evaluated twice. What mutation and crossover do is the
+//     [Space]'s affair.
+//   - Unless its size is given, the population grows with the search. When
+//     evaluations are dear and few, a small one that takes in each child at
+//     once finds more of the front; when they are cheap and many, a large one
+//     spreads over more of it. It holds the front, 20 members at least and 200 at most,
+//     and a generation has a child for every 25 evaluations so far, 1 at least
+//     and 200 at most.
 //
 // The search stands on the population model of eaopt; population.go says how.
 type NSGA2[G any] struct {
@@ -38,6 +47,7 @@ type NSGA2[G any] struct {
 	population eaopt.Population  // parents, best first; Generations counts survivals
 	offspring  eaopt.Individuals // of the generation under way, in order of proposal
 	first      int               // ID of offspring[0]
+	size       int               // of the generation under way
 	told       int               // how many offspring have been evaluated
 
 	source *source
@@ -48,11 +58,16 @@ type NSGA2[G any] struct {
 type NSGA2Settings struct {
 	// Seed selects the random streams.
 	Seed uint64
-	// Population is the number of parents, and of children per generation: 2 or
-	// more. 0 means 200.
+	// Population is the number of parents, and of the first generation: 2 or more.
+	// 0 means that it grows, see [NSGA2].
 	Population int
+	// Offspring is the number of children per generation. 0 means as many as
+	// parents, or where their number grows that it grows too. All of a
+	// generation can be evaluated at once: with several workers and dear evaluations it
+	// should be their number or a multiple.
+	Offspring int
 	// Crossover is the probability that a child has two parents: up to 1. 0 means
-	// 0.9. With a negative value no child has.
+	// 0.7. With a negative value no child has.
 	Crossover float64
 	// Mutation is the probability that a child of two parents is mutated too: up
 	// to 1. 0 means 0.1. With a negative value none is, unless it is known already.
@@ -60,18 +75,30 @@ type NSGA2Settings struct {
 	Mutation float64
 }
 
+// How the population grows. Measured on NAS-Bench-Macro, where they were chosen,
+// any value within a factor of two does as well.
+const (
+	leastPopulation     = 20
+	mostPopulation      = 200
+	evaluationsPerChild = 25
+	breedingTries       = 30 // for a child that is new
+)
+
 // withDefaults returns s with defaults filled in, and all that is wrong with it.
 func (s NSGA2Settings) withDefaults() (NSGA2Settings, error) {
 	var problems []error
-	if s.Population == 0 {
-		s.Population = 200
+	if s.Offspring < 0 {
+		problems = append(problems, fmt.Errorf("offspring is %d, want 1 or more, or 0 for the default", s.Offspring))
+	}
+	if s.Offspring == 0 {
+		s.Offspring = s.Population
 	}
 	for _, p := range []struct {
 		name     string
 		value    *float64
 		standard float64
 	}{
-		{"crossover", &s.Crossover, 0.9},
+		{"crossover", &s.Crossover, 0.7},
 		{"mutation", &s.Mutation, 0.1},
 	} {
 		if *p.value == 0 {
@@ -88,7 +115,10 @@ func (s NSGA2Settings) withDefaults() (NSGA2Settings, error) {
 // unknown or there is none, or if a setting is out of range.
 func NewNSGA2[G any](space Space[G], directions []pareto.Direction, settings NSGA2Settings) (*NSGA2[G], error) {
 	settings, err := settings.withDefaults()
-	model := survival[G]{directions: slices.Clone(directions), size: settings.Population}
+	model := survival[G]{directions: slices.Clone(directions), least: settings.Population, most: settings.Population}
+	if settings.Population == 0 {
+		model.least, model.most = leastPopulation, mostPopulation
+	}
 	if err := errors.Join(model.Validate(), err); err != nil {
 		return nil, fmt.Errorf("search: nsga2: %w", err)
 	}
@@ -97,6 +127,7 @@ func NewNSGA2[G any](space Space[G], directions []pareto.Direction, settings NSG
 	return &NSGA2[G]{
 		settings:   settings,
 		model:      model,
+		size:       model.least,
 		candidates: newDistinct(space),
 		population: population,
 		source:     source,
@@ -113,7 +144,7 @@ func (m *NSGA2[G]) Ask(n int) ([]Candidate[G], error) {
 	if n < 1 {
 		return nil, fmt.Errorf("search: asked for %d candidates, want 1 or more", n)
 	}
-	n = min(n, m.settings.Population-len(m.offspring))
+	n = min(n, m.size-len(m.offspring))
 	if n == 0 {
 		return nil, ErrPending
 	}
@@ -138,7 +169,13 @@ func (m *NSGA2[G]) propose() (Candidate[G], error) {
 	candidate := Candidate[G]{ID: m.first + index, Generation: generation}
 	if generation > 0 {
 		seedStream(&m.source.PCG, m.settings.Seed, forOffspring, generation, index)
-		ok, err := m.breed(&candidate)
+		for range breedingTries {
+			ok, err := m.breed(&candidate)
+			if ok || err != nil {
+				return candidate, err
+			}
+		}
+		ok, err := m.vary(&candidate)
 		if ok || err != nil {
 			return candidate, err
 		}
@@ -150,7 +187,7 @@ func (m *NSGA2[G]) propose() (Candidate[G], error) {
 	return candidate, err
 }
 
-// breed makes candidate a new child of the population, if it finds one.
+// breed makes candidate a child of the population and reports whether it is new.
 func (m *NSGA2[G]) breed(candidate *Candidate[G]) (ok bool, err error) {
 	mother := m.population.Individuals[m.tournament()]
 	child := eaopt.Individual{Genome: mother.Genome.Clone()}
@@ -175,10 +212,13 @@ func (m *NSGA2[G]) breed(candidate *Candidate[G]) (ok bool, err error) {
 	}
 
 	candidate.Genome = made.Genome
-	if candidate.Key, ok = m.candidates.take(candidate.Genome); ok {
-		return true, nil
-	}
-	if crossed {
+	candidate.Key, ok = m.candidates.take(candidate.Genome)
+	return ok, nil
+}
+
+// vary mutates candidate, which is not new, until it is, if it can.
+func (m *NSGA2[G]) vary(candidate *Candidate[G]) (ok bool, err error) {
+	if candidate.Operator == ByCrossover {
 		candidate.Operator = ByCrossoverMutation
 	}
 	candidate.Genome, candidate.Key, ok, err = m.candidates.vary(m.rng, candidate.Genome)
@@ -219,7 +259,7 @@ func (m *NSGA2[G]) Tell(candidates []Candidate[G], evaluations []Evaluation) err
 		memberOf[G](m.offspring[c.ID-m.first]).Evaluation = evaluations[i].checked(len(m.model.directions))
 	}
 	m.told += len(candidates)
-	if m.told < m.settings.Population {
+	if m.told < m.size {
 		return nil
 	}
 
@@ -232,5 +272,8 @@ func (m *NSGA2[G]) Tell(candidates []Candidate[G], evaluations []Evaluation) err
 	m.first += len(m.offspring)
 	clear(m.offspring) // for the garbage collector
 	m.offspring, m.told = m.offspring[:0], 0
+	if m.size = m.settings.Offspring; m.size == 0 {
+		m.size = min(max(1, m.first/evaluationsPerChild), mostPopulation)
+	}
 	return nil
 }

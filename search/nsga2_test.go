@@ -115,7 +115,7 @@ func TestNSGA2Operators(t *testing.T) {
 				if len(o.Parents) != parents[o.Operator] {
 					t.Errorf("candidate %d: %s of %d parents", o.ID, o.Operator, len(o.Parents))
 				}
-				if (o.Generation == 0) != (o.ID < 200) {
+				if (o.Generation == 0) != (o.ID < 20) {
 					t.Errorf("candidate %d is of generation %d", o.ID, o.Generation)
 				}
 			}

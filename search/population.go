@@ -104,15 +104,15 @@ func newPopulation(s *source) eaopt.Population {
 
 // survival is the survival of NSGA-II as an [eaopt.Model].
 type survival[G any] struct {
-	directions []pareto.Direction
-	size       int // of the population that survives
+	directions  []pareto.Direction
+	least, most int // members that survive: the front, within these limits
 }
 
 // Validate implements [eaopt.Model].
 func (s survival[G]) Validate() error {
 	var problem error
-	if s.size < 2 {
-		problem = fmt.Errorf("population is %d, want 2 or more", s.size)
+	if s.least < 2 {
+		problem = fmt.Errorf("population is %d, want 2 or more", s.least)
 	}
 	return errors.Join(pareto.CheckDirections(s.directions), problem)
 }
@@ -120,12 +120,13 @@ func (s survival[G]) Validate() error {
 // Apply implements [eaopt.Model]. It takes a population of evaluated parents and
 // children, and leaves the best of them, sorted.
 func (s survival[G]) Apply(population *eaopt.Population) error {
-	if err := s.rank(population.Individuals); err != nil {
+	front, err := s.rank(population.Individuals)
+	if err != nil {
 		return err
 	}
 	all := population.Individuals
 	slices.SortStableFunc(all, func(a, b eaopt.Individual) int { return cmp.Compare(a.Fitness, b.Fitness) })
-	size := min(s.size, len(all))
+	size := min(max(s.least, front), s.most, len(all))
 	clear(all[size:]) // for the garbage collector
 	population.Individuals = all[:size]
 	return nil
@@ -134,8 +135,8 @@ func (s survival[G]) Apply(population *eaopt.Population) error {
 // rank gives each individual its fitness: rank + 1/(2 + crowding distance), so
 // that ranks stay apart, and within a rank the loneliest is the best. The feasible
 // ranks are the fronts; the infeasible follow in order of violation; the failed
-// are the last.
-func (s survival[G]) rank(individuals eaopt.Individuals) error {
+// are the last. It returns the size of the first front.
+func (s survival[G]) rank(individuals eaopt.Individuals) (int, error) {
 	var feasible, infeasible, failed []int
 	var points [][]float64
 	for i := range individuals {
@@ -153,9 +154,12 @@ func (s survival[G]) rank(individuals eaopt.Individuals) error {
 
 	fronts, err := pareto.Fronts(points, s.directions)
 	if err != nil {
-		return fmt.Errorf("search: survival: %w", err)
+		return 0, fmt.Errorf("search: survival: %w", err)
 	}
-	rank := 0
+	rank, first := 0, 0
+	if len(fronts) > 0 {
+		first = len(fronts[0])
+	}
 	for _, front := range fronts {
 		members := make([][]float64, len(front))
 		for i, k := range front {
@@ -163,7 +167,7 @@ func (s survival[G]) rank(individuals eaopt.Individuals) error {
 		}
 		crowding, err := pareto.Crowding(members)
 		if err != nil {
-			return fmt.Errorf("search: survival: %w", err)
+			return 0, fmt.Errorf("search: survival: %w", err)
 		}
 		for i, k := range front {
 			individuals[feasible[k]].Fitness = float64(rank) + 1/(2+crowding[i])
@@ -183,5 +187,5 @@ func (s survival[G]) rank(individuals eaopt.Individuals) error {
 	for _, i := range failed {
 		individuals[i].Fitness = float64(rank) + 1./2
 	}
-	return nil
+	return first, nil
 }

@@ -32,7 +32,7 @@ func TestSurvival(t *testing.T) {
 		{"failed too", Evaluation{Objectives: []float64{-9, -9}, Err: errors.New("failed")}},
 	}
 	equal := map[string]bool{"first front, the other end": true, "violates as much": true, "failed too": true}
-	s := survival[int]{directions: make([]pareto.Direction, 2), size: 7}
+	s := survival[int]{directions: make([]pareto.Direction, 2), least: 7, most: 7}
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		order := rng.Perm(len(ordered))
@@ -44,7 +44,7 @@ func TestSurvival(t *testing.T) {
 
 		fitness := make([]float64, len(ordered))
 		all := slices.Clone(population.Individuals)
-		if err := s.rank(all); err != nil {
+		if _, err := s.rank(all); err != nil {
 			t.Fatal(err)
 		}
 		for _, individual := range all {
@@ -62,11 +62,11 @@ func TestSurvival(t *testing.T) {
 		if err := s.Apply(&population); err != nil {
 			t.Fatal(err)
 		}
-		if !population.Individuals.IsSortedByFitness() || len(population.Individuals) != s.size {
+		if !population.Individuals.IsSortedByFitness() || len(population.Individuals) != s.least {
 			t.Errorf("survivors: %v", population.Individuals)
 		}
 		for _, individual := range population.Individuals {
-			if id := memberOf[int](individual).ID; id >= s.size {
+			if id := memberOf[int](individual).ID; id >= s.least {
 				t.Errorf("%s survived", ordered[id].name)
 			}
 		}
@@ -82,7 +82,7 @@ func TestSurvivalIsStable(t *testing.T) {
 			Evaluation: Evaluation{Violation: float64(2 - i%2)}, // the odd ones are better
 		}})
 	}
-	if err := (survival[int]{directions: make([]pareto.Direction, 1), size: 60}).Apply(&population); err != nil {
+	if err := (survival[int]{directions: make([]pareto.Direction, 1), least: 60, most: 60}).Apply(&population); err != nil {
 		t.Fatal(err)
 	}
 	var got, want []int

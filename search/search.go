@@ -33,6 +33,7 @@ const (
 	ByMutation          = "mutation"
 	ByCrossover         = "crossover"
 	ByCrossoverMutation = "crossover+mutation"
+	ByGuess             = "guess" // of a surrogate
 )
 
 // Candidate is what a [Method] proposes. It is plain data.
@@ -42,7 +43,7 @@ type Candidate[G any] struct {
 	Key        string // the genome's, by [Space.Key]
 	Generation int    // from 0
 	Parents    []int  // IDs; none if sampled
-	Operator   string // BySample, ByMutation, ByCrossover or ByCrossoverMutation
+	Operator   string // BySample, ByMutation, ByCrossover, ByCrossoverMutation or ByGuess
 }
 
 // Evaluation is what became of a candidate. It is plain data but for Err. The

@@ -19,11 +19,11 @@ import (
 func newBenchCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure predictors on tables of trained networks",
+		Short: "Measure predictors and searches on tables of trained networks",
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newBenchPredictorCommand())
+	c.AddCommand(newBenchPredictorCommand(), newBenchSearchCommand())
 	return c
 }
 

@@ -46,9 +46,10 @@ of a predictor. A NETWORK is an architecture file, the name of a reference
 network, or DIR#ID for a network of a front (whose run may have asked for another
 recipe: see its run.json).
 
-The nearest record is the network that the predictor has learnt from that is
-most like it, and how like, from 0 to 1. A star marks extrapolations: networks that are
-less like any of them than those are like each other.
+The nearest record is the measured network that the predictor has learnt from that
+is most like it, and how like, from 0 to 1. A star marks extrapolations: networks that
+are less like any of them than those are like each other, or that mix types of
+blocks more than any of them.
 
 --format json prints one object a line: name, accuracy, accuracy_sd, low and high
 (the 90 % interval), published (if it is), dataset, recipe, epochs (if the predictor

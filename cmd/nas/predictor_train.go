@@ -33,7 +33,9 @@ func newPredictorTrainCommand() *cobra.Command {
   {"architecture": {...}, "accuracy": 0.7322, "dataset": "imagenet", "recipe": "...", "source": "..."}
 
 trains a predictor on them, and writes it to a file that a run configuration can
-name. The same records and options give the same file.
+name. The same records and options give the same file. "epochs" may be given of
+all records; "derived": true says of one that it was not measured, so that it is learnt
+from with less weight, and not assessed.
 
 Then it tells how good such a predictor is, by repeated cross-validation in
 which all records of a network stay together, beside predicting by MACs alone,

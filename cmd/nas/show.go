@@ -17,7 +17,8 @@ func newShowCommand() *cobra.Command {
 		Short: "The Pareto front of a run as a table",
 		Long: `Show prints the front of a results folder, sorted by the first minimised
 objective. A star marks accuracies that are extrapolated: the network is less like
-any that the predictor has learnt from than those are like each other.`,
+any measured one that the predictor has learnt from than those are like each other,
+or mixes types of blocks more than any of them.`,
 		Example: "  nas show results/mobile",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -1,0 +1,86 @@
+package runner
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/efficientnas/nas/arch"
+	"github.com/efficientnas/nas/internal/strict"
+	"github.com/efficientnas/nas/pareto"
+	"github.com/efficientnas/nas/search"
+	"github.com/efficientnas/nas/space"
+)
+
+// SearchOptions are the settings of search algorithms. The zero value has the
+// defaults of each.
+type SearchOptions struct {
+	Seed       uint64
+	Population int // of nsga2; 0 for its default
+
+	// Known says of each objective how it comes to be known; only guided
+	// asks.
+	Known []Known
+	// Violation returns by how much a network n that was lowered to g exceeds
+	// constraints on its costs, 0 if by nothing. It may be nil; only guided asks.
+	Violation func(n *arch.Network, g *arch.Graph) float64
+}
+
+// An algorithm makes methods. It is found by its name.
+type algorithm struct {
+	name string
+	new  func(s *space.Space, directions []pareto.Direction, o SearchOptions) (search.Method[space.Genome], error)
+}
+
+// algorithms are all that a study and a benchmark can name, in the order in which
+// people are told of them. The first is the yardstick of the others.
+var algorithms = []algorithm{
+	{"random", func(s *space.Space, directions []pareto.Direction, o SearchOptions) (search.Method[space.Genome], error) {
+		return search.NewRandom[space.Genome](s, directions, o.Seed)
+	}},
+	{"nsga2", func(s *space.Space, directions []pareto.Direction, o SearchOptions) (search.Method[space.Genome], error) {
+		return search.NewNSGA2[space.Genome](s, directions, search.NSGA2Settings{Seed: o.Seed, Population: o.Population})
+	}},
+	{"guided", newGuided},
+}
+
+func newGuided(s *space.Space, directions []pareto.Direction, o SearchOptions) (search.Method[space.Genome], error) {
+	if len(o.Known) != len(directions) {
+		return nil, fmt.Errorf("runner: guided search of %d objectives is told of %d", len(directions), len(o.Known))
+	}
+	g, err := newGuide(s, o)
+	if err != nil {
+		return nil, err
+	}
+	settings := search.GuidedSettings[space.Genome]{Seed: o.Seed}
+	if n := s.Size(); n.IsInt64() && n.Int64() <= maxEnumerated {
+		all, err := s.All()
+		if err != nil {
+			return nil, err
+		}
+		settings.All = slices.Collect(all)
+	}
+	return search.NewGuided(s, directions, g, settings)
+}
+
+// maxEnumerated is how many networks a guided search predicts for every batch.
+const maxEnumerated = 20_000
+
+// Algorithms returns the names of the search algorithms, the yardstick first.
+func Algorithms() []string {
+	names := make([]string, len(algorithms))
+	for i, a := range algorithms {
+		names[i] = a.name
+	}
+	return names
+}
+
+// NewMethod returns a search of s by the named algorithm, one of [Algorithms].
+func NewMethod(algorithm string, s *space.Space, directions []pareto.Direction, o SearchOptions) (search.Method[space.Genome], error) {
+	for _, a := range algorithms {
+		if a.name == algorithm {
+			return a.new(s, directions, o)
+		}
+	}
+	return nil, errors.New("runner: " + strict.Unknown("algorithm", algorithm, Algorithms()))
+}
