@@ -42,22 +42,10 @@ type CalibrationPoint struct {
 }
 
 // WriteSVG writes the figure as SVG, as [FrontPlot.WriteSVG] does.
-func (p *CalibrationPlot) WriteSVG(w io.Writer) error {
-	f, err := p.figure()
-	if err != nil {
-		return err
-	}
-	return writeSVG(w, f.draw)
-}
+func (p *CalibrationPlot) WriteSVG(w io.Writer) error { return writeSVG(w, p.figure) }
 
 // WritePNG writes the figure as PNG, as [FrontPlot.WritePNG] does.
-func (p *CalibrationPlot) WritePNG(w io.Writer) error {
-	f, err := p.figure()
-	if err != nil {
-		return err
-	}
-	return writePNG(w, f.draw)
-}
+func (p *CalibrationPlot) WritePNG(w io.Writer) error { return writePNG(w, p.figure) }
 
 func (p *CalibrationPlot) validate() error {
 	if err := checkCount(len(p.Points)); err != nil {

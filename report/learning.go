@@ -54,22 +54,10 @@ type Baseline struct {
 }
 
 // WriteSVG writes the figure as SVG, as [FrontPlot.WriteSVG] does.
-func (p *LearningCurvePlot) WriteSVG(w io.Writer) error {
-	f, err := p.figure()
-	if err != nil {
-		return err
-	}
-	return writeSVG(w, f.draw)
-}
+func (p *LearningCurvePlot) WriteSVG(w io.Writer) error { return writeSVG(w, p.figure) }
 
 // WritePNG writes the figure as PNG, as [FrontPlot.WritePNG] does.
-func (p *LearningCurvePlot) WritePNG(w io.Writer) error {
-	f, err := p.figure()
-	if err != nil {
-		return err
-	}
-	return writePNG(w, f.draw)
-}
+func (p *LearningCurvePlot) WritePNG(w io.Writer) error { return writePNG(w, p.figure) }
 
 func (p *LearningCurvePlot) validate() error {
 	if err := checkCount(len(p.Points)); err != nil {

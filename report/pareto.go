@@ -109,28 +109,23 @@ type Reference struct {
 // or, where that is missing, in a similar font drawn to the same width.
 //
 // An error names the first point that cannot be drawn.
-func (p *FrontPlot) WriteSVG(w io.Writer) error {
-	f, err := p.figure()
-	if err != nil {
-		return err
-	}
-	return writeSVG(w, f.draw)
-}
+func (p *FrontPlot) WriteSVG(w io.Writer) error { return writeSVG(w, p.figure) }
 
 // WritePNG writes the figure as PNG, 1600 by 1100 pixels (200 dots per inch).
 //
 // An error names the first point that cannot be drawn.
-func (p *FrontPlot) WritePNG(w io.Writer) error {
-	f, err := p.figure()
+func (p *FrontPlot) WritePNG(w io.Writer) error { return writePNG(w, p.figure) }
+
+// drawn is a figure with every place decided.
+type drawn interface{ draw(draw.Canvas) }
+
+func writeSVG[F drawn](w io.Writer, figure func() (F, error)) error {
+	f, err := figure()
 	if err != nil {
 		return err
 	}
-	return writePNG(w, f.draw)
-}
-
-func writeSVG(w io.Writer, paint func(draw.Canvas)) error {
 	c := &svgCanvas{Canvas: vgsvg.New(figureWidth, figureHeight)}
-	paint(draw.New(c))
+	f.draw(draw.New(c))
 	svg, err := c.bytes()
 	if err != nil {
 		return fmt.Errorf("report: writing SVG: %w", err)
@@ -141,9 +136,13 @@ func writeSVG(w io.Writer, paint func(draw.Canvas)) error {
 	return nil
 }
 
-func writePNG(w io.Writer, paint func(draw.Canvas)) error {
+func writePNG[F drawn](w io.Writer, figure func() (F, error)) error {
+	f, err := figure()
+	if err != nil {
+		return err
+	}
 	c := vgimg.NewWith(vgimg.UseWH(figureWidth, figureHeight), vgimg.UseDPI(pngDPI))
-	paint(draw.New(c))
+	f.draw(draw.New(c))
 	if err := png.Encode(w, c.Image()); err != nil {
 		return fmt.Errorf("report: writing PNG: %w", err)
 	}

@@ -59,22 +59,10 @@ type PredictionPoint struct {
 }
 
 // WriteSVG writes the figure as SVG, as [FrontPlot.WriteSVG] does.
-func (p *PredictionPlot) WriteSVG(w io.Writer) error {
-	f, err := p.figure()
-	if err != nil {
-		return err
-	}
-	return writeSVG(w, f.draw)
-}
+func (p *PredictionPlot) WriteSVG(w io.Writer) error { return writeSVG(w, p.figure) }
 
 // WritePNG writes the figure as PNG, as [FrontPlot.WritePNG] does.
-func (p *PredictionPlot) WritePNG(w io.Writer) error {
-	f, err := p.figure()
-	if err != nil {
-		return err
-	}
-	return writePNG(w, f.draw)
-}
+func (p *PredictionPlot) WritePNG(w io.Writer) error { return writePNG(w, p.figure) }
 
 func (p *PredictionPlot) validate() error {
 	if err := checkCount(len(p.Points)); err != nil {

@@ -45,22 +45,10 @@ func (q SearchPoint) low() float64  { return max(0, q.Mean-q.SD) }
 func (q SearchPoint) high() float64 { return min(1, q.Mean+q.SD) }
 
 // WriteSVG writes the figure as SVG, as [FrontPlot.WriteSVG] does.
-func (p *SearchCurvePlot) WriteSVG(w io.Writer) error {
-	f, err := p.figure()
-	if err != nil {
-		return err
-	}
-	return writeSVG(w, f.draw)
-}
+func (p *SearchCurvePlot) WriteSVG(w io.Writer) error { return writeSVG(w, p.figure) }
 
 // WritePNG writes the figure as PNG, as [FrontPlot.WritePNG] does.
-func (p *SearchCurvePlot) WritePNG(w io.Writer) error {
-	f, err := p.figure()
-	if err != nil {
-		return err
-	}
-	return writePNG(w, f.draw)
-}
+func (p *SearchCurvePlot) WritePNG(w io.Writer) error { return writePNG(w, p.figure) }
 
 func (p *SearchCurvePlot) validate() error {
 	switch n := len(p.Curves); {

@@ -157,6 +157,9 @@ func (g *guide) Trusted() (bool, error) {
 		return false, err
 	}
 	tau := -predictor.KendallTau(errors, g.targets)
+	if !(tau > 0) { // NaN too: all are equally accurate
+		return false, nil
+	}
 	for i, o := range g.objectives {
 		if o.Cost == nil {
 			continue
