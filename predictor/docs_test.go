@@ -129,6 +129,9 @@ func featureTable(t *testing.T, p *Predictor, old string) string {
 			}
 		}
 		span := fmt.Sprintf("%.2f to %.2f", low, high)
+		if high < 1 && low > 0 {
+			span = fmt.Sprintf("%.2g to %.2g", low, high)
+		}
 		if strings.HasPrefix(name, "log_") {
 			span = count(math.Exp(low)) + " to " + count(math.Exp(high))
 		}
@@ -137,7 +140,11 @@ func featureTable(t *testing.T, p *Predictor, old string) string {
 		} else {
 			name = "`" + name + "`"
 		}
-		row(b, name, w[0], w[1], span, strconv.FormatFloat(p.model.state().GP.Length[p.layout.columns[c].length], 'f', -1, 64))
+		length := "none"
+		if at := p.layout.columns[c].length; at >= 0 {
+			length = strconv.FormatFloat(p.model.state().GP.Length[at], 'f', -1, 64)
+		}
+		row(b, name, w[0], w[1], span, length)
 	}
 	for name := range words {
 		t.Errorf("%s has a row for `%s`, which is no input", docFile, name)
@@ -161,11 +168,12 @@ func count(v float64) string {
 func hyperTable(t *testing.T, p *Predictor) string {
 	t.Helper()
 	h := p.model.state().GP
-	mixed := p.layout.columns[slices.Index(p.Inputs(), mixedInput)]
+	mixed, bent := p.layout.columns[slices.Index(p.Inputs(), mixedInput)], p.layout.columns[depthInverse]
 	number := func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 	b := table("hyper-parameter", "what varies by it", "prior median", "of `imagenet`")
 	row(b, "`level`", "the mean of all networks; fixed", "", number(h.Level))
 	row(b, "`slope`", "each feature of the trend, by standard deviation of the feature", number(slopePrior.median), number(h.Slope[0]))
+	row(b, "`slope` of the inverses", "`inverse_root_macs` and `inverse_depth`, likewise", number(slopePrior.median), number(h.Slope[bent.slope]))
 	row(b, "`slope` of `mixed_types`", "its trend, by 1", number(mixedPrior.median), number(h.Slope[mixed.slope]))
 	row(b, "`signal`", "what the features explain beyond the trend", number(signalPrior.median), number(h.Signal))
 	row(b, "`task_level`", "a recipe's level", number(taskPrior.median), number(h.TaskLevel))
@@ -175,9 +183,15 @@ func hyperTable(t *testing.T, p *Predictor) string {
 	row(b, "`length`", "one length scale a feature, in standard deviations of the feature", strconv.FormatFloat(lengthPrior(len(p.Inputs())).median, 'f', 1, 64), "table of features")
 	row(b, "`widening`", "factor on a prediction's variance, `noise` apart", "", number(h.Widening))
 	s := p.sample(nil)
-	for _, prior := range s.priors() {
-		if prior.spread != 1 {
-			t.Errorf("%s says that the logarithm of each hyper-parameter has the prior deviation 1, one has %v", docFile, prior.spread)
+	lengths, _ := hypersOf(s.columns)
+	priors := s.priors()
+	for i, prior := range priors {
+		want := 1.
+		if i >= len(priors)-lengths {
+			want = 0.7
+		}
+		if prior.spread != want {
+			t.Errorf("%s says that the logarithm of hyper-parameter %d has the prior deviation %v, it has %v", docFile, i, want, prior.spread)
 		}
 	}
 	return b.String()

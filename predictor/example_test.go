@@ -36,7 +36,7 @@ func Example() {
 		fmt.Printf("%-13s about %.0f %%, within %.0f to %.0f %%\n", names[i], 100*y.Accuracy, 100*low, 100*high)
 	}
 	// Output:
-	// mobilenet_v2  about 72 %, within 71 to 73 %
+	// mobilenet_v2  about 72 %, within 71 to 72 %
 	// resnet50      about 76 %, within 76 to 77 %
 	// shufflenet_v2 about 70 %, within 69 to 70 %
 }

@@ -47,6 +47,12 @@ const (
 	logDepthAt16
 	logDepthAt32
 
+	// What small networks lack. As a network shrinks to nothing its error does not
+	// grow by a power any more: it soars. Among many networks these two hardly
+	// vary, and say how the smallest, which are always on a front, go on.
+	rootMACsInverse // 1 over the square root of the MACs
+	depthInverse    // 1 over the depth
+
 	NumFeatures = iota // how many there are
 )
 
@@ -59,15 +65,22 @@ var featureNames = [NumFeatures]string{
 	sumsPerConv: "sums_per_conv", shareSmooth: "smooth_share",
 	logDepthAt1: "log_depth_1", logDepthAt2: "log_depth_2", logDepthAt4: "log_depth_4",
 	logDepthAt8: "log_depth_8", logDepthAt16: "log_depth_16", logDepthAt32: "log_depth_32",
+	rootMACsInverse: "inverse_root_macs", depthInverse: "inverse_depth",
 }
 
 // trend lists the features with which the logarithm of the error has a linear
 // trend, also far from the records.
 var trend = []int{logMACs, logParams, logDepth, logResolution}
 
+// bend lists the features that bend the trend where networks are small. To a
+// process they are nothing else: of what is near, they tell no more than their
+// logarithms do.
+var bend = []int{rootMACsInverse, depthInverse}
+
 // sizes lists the features that say how large a network is.
 var sizes = []int{
 	logMACs, logParams, logActivations, logDepth, logDepthAt1, logDepthAt2, logDepthAt4, logDepthAt8, logDepthAt16, logDepthAt32,
+	rootMACsInverse, depthInverse,
 }
 
 // FeatureNames returns the names of the features in their order. docs and
@@ -173,6 +186,8 @@ func (e *Extractor) Features(dst []float64, g *arch.Graph) {
 	for i, n := range at {
 		dst[logDepthAt1+i] = logCount(1 + n)
 	}
+	dst[rootMACsInverse] = math.Exp(-dst[logMACs] / 2)
+	dst[depthInverse] = math.Exp(-dst[logDepth])
 }
 
 // levelOf returns how often a map of the given side was halved since the input,

@@ -77,6 +77,8 @@ head: {classes: 10}
 		shareSmooth:     2. / 4,          // stem and conv of stem, expand, depthwise, conv
 		logDepthAt1:     math.Log(1 + 4), // the gate's are on one pixel
 		logDepthAt2:     math.Log(1 + 1),
+		rootMACsInverse: 1 / math.Sqrt(macs),
+		depthInverse:    1. / 6,
 	}
 	got := make([]float64, NumFeatures)
 	new(Extractor).Features(got, g)

@@ -22,6 +22,8 @@ type prior struct{ median, spread float64 }
 // error, recipes by some, one training from the next by one; and the error is
 // smooth in an input. Two records are farther apart the more inputs there are, by the
 // square root of their number, so that length scales are in proportion to it.
+// There are many length scales, so that a hundred records are soon explained by
+// wrong ones: their prior is the strongest.
 var (
 	signalPrior     = prior{0.3, 1}
 	taskPrior       = prior{0.05, 1} // of both TaskLevel and TaskSignal
@@ -32,10 +34,10 @@ var (
 	// A network of two block types in equal shares, whose mixedInput is 0.5, is
 	// then as uncertain as one of a type that no record has: leaving out each
 	// type of the published networks shows errors that are wrong by a tenth.
-	mixedPrior = prior{0.2, 1}
+	mixedPrior = prior{0.25, 1}
 )
 
-func lengthPrior(inputs int) prior { return prior{3 * math.Sqrt(float64(inputs)), 1} }
+func lengthPrior(inputs int) prior { return prior{3 * math.Sqrt(float64(inputs)), 0.7} }
 
 // level is the prior standard deviation of the mean. Targets are centred, so
 // it matters no more than that it is wide.

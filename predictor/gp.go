@@ -2,6 +2,7 @@ package predictor
 
 import (
 	"errors"
+	"math"
 
 	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/mat"
@@ -164,11 +165,15 @@ func grow[T any](s []T, n int) []T {
 
 func (p *gp) lengths() []float64 { return p.hyper.lengths(p.sample.columns, &p.by) }
 
-// lengths returns the length scale of each input, in its own unit.
+// lengths returns the length scale of each input, in its own unit; infinite if it
+// has none.
 func (h *hyper) lengths(columns []column, by *standard) []float64 {
 	out := make([]float64, len(columns))
 	for c, k := range columns {
-		out[c] = h.Length[k.length] * by.scale[c]
+		out[c] = math.Inf(1)
+		if k.length >= 0 {
+			out[c] = h.Length[k.length] * by.scale[c]
+		}
 	}
 	return out
 }

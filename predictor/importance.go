@@ -85,7 +85,7 @@ func (p *Predictor) Importance(records []Record, seed uint64) ([]Importance, err
 		i.RMSE, i.RMSESD = stat.MeanStdDev(rises, nil)
 		i.Kendall, i.KendallSD = stat.MeanStdDev(falls, nil)
 		for _, c := range group.columns {
-			if lengths != nil && (i.Length == 0 || lengths[c] < i.Length) {
+			if lengths != nil && !math.IsInf(lengths[c], 1) && (i.Length == 0 || lengths[c] < i.Length) {
 				i.Length = lengths[c]
 			}
 		}

@@ -113,6 +113,7 @@ const (
 	slopeOfGenes
 	slopeOfDatasets
 	slopeOfMixed
+	slopeOfBend
 )
 
 // newLayout returns the layout of the kinds; t is the space whose genes are
@@ -150,12 +151,15 @@ func newLayout(kinds []Input, t *arch.Template, datasets []string, epochs bool) 
 	next := func() int { lengths++; return lengths - 1 }
 	for f := range NumFeatures {
 		if has(Features) || has(Sizes) && slices.Contains(sizes, f) {
-			slope := -1
-			if slices.Contains(trend, f) {
-				slope = slopeOfFeatures
-			}
 			l.features = append(l.features, f)
-			add(featureNames[f], next(), slope)
+			switch {
+			case slices.Contains(bend, f):
+				add(featureNames[f], -1, slopeOfBend)
+			case slices.Contains(trend, f):
+				add(featureNames[f], next(), slopeOfFeatures)
+			default:
+				add(featureNames[f], next(), -1)
+			}
 		}
 	}
 	if l.mixed = has(Features); l.mixed {

@@ -273,6 +273,7 @@ func TestInputsOfFeatures(t *testing.T) {
 	want := []string{
 		"log_macs", "log_params", "log_activations", "log_depth",
 		"log_depth_1", "log_depth_2", "log_depth_4", "log_depth_8", "log_depth_16", "log_depth_32",
+		"inverse_root_macs", "inverse_depth",
 	}
 	layout := layoutOf(t, nil, Sizes)
 	if !slices.Equal(layout.names, want) {
@@ -372,6 +373,8 @@ func TestColumns(t *testing.T) {
 		switch {
 		case slices.Contains([]string{"log_macs", "log_params", "log_depth", "log_resolution", "log_epochs"}, name):
 			return "features"
+		case slices.Contains([]string{"inverse_root_macs", "inverse_depth"}, name):
+			return "bend"
 		case strings.HasPrefix(name, "dataset="):
 			return "datasets"
 		case name == mixedInput:
@@ -394,6 +397,12 @@ func TestColumns(t *testing.T) {
 		if c.mixed != (name == mixedInput) {
 			t.Errorf("%s is the one for mixes: %v", name, c.mixed)
 		}
+		if (c.length < 0) != (slope(name) == "bend") {
+			t.Errorf("%s has the length scale %d", name, c.length)
+		}
+		if c.length < 0 {
+			continue
+		}
 		groups[group(name)] = true
 		if g, ok := lengths[c.length]; ok && g != group(name) {
 			t.Errorf("%s shares a length scale with %s", name, g)
@@ -401,8 +410,8 @@ func TestColumns(t *testing.T) {
 		lengths[c.length] = group(name)
 	}
 	n, m := hypersOf(l.columns)
-	if n != len(groups) || n != len(lengths) || m != 4 {
-		t.Errorf("%d length scales and %d slopes, want %d and 4", n, m, len(groups))
+	if n != len(groups) || n != len(lengths) || m != 5 {
+		t.Errorf("%d length scales and %d slopes, want %d and 5", n, m, len(groups))
 	}
 }
 

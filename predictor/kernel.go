@@ -167,7 +167,10 @@ func newDesign(h *hyper, columns []column, z *mat.Dense) design {
 // scale stores what a design holds of a row, and returns its squared norm.
 func (h *hyper) scale(columns []column, z, scaled, linear []float64) (norm float64) {
 	for c, k := range columns {
-		v := z[c] * math.Sqrt(5) / h.Length[k.length]
+		v := 0.
+		if k.length >= 0 {
+			v = z[c] * math.Sqrt(5) / h.Length[k.length]
+		}
 		scaled[c], linear[c] = v, 0
 		norm += v * v
 		if k.slope >= 0 {
@@ -257,7 +260,9 @@ func (s *sample) gradient(h *hyper, g *mat.SymDense) []float64 {
 		scaled, linear := x.scaled.RawRowView(i), x.linear.RawRowView(i)
 		for c, k := range s.columns {
 			v := scaled[c]
-			byLength[k.length] += 2 * v * (v*sum - wx.At(i, c))
+			if k.length >= 0 {
+				byLength[k.length] += 2 * v * (v*sum - wx.At(i, c))
+			}
 			if k.slope >= 0 {
 				bySlope[k.slope] += 2 * linear[c] * gz.At(i, c)
 			}

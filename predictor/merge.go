@@ -66,8 +66,8 @@ func merge(records []Record) (rowOf []int, rows []merged, err error) {
 // derivedNoise is the standard deviation of a derived record's target that it
 // has beside a measured one's: another model's errors, and what other training
 // does to the order of networks. They are not measured, so this is no more than a
-// belief: 6 % of the error.
-const derivedNoise = 0.06
+// belief: 10 % of the error.
+const derivedNoise = 0.1
 
 // spread learns the noise of one measurement from those that were repeated,
 // pooled over the networks, since a few repeats say little about each.

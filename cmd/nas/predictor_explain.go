@@ -90,8 +90,11 @@ func runExplain(c *cobra.Command, model, path string, seed uint64, format string
 	t := report.NewTable(align, header...)
 	for _, i := range all {
 		row := []string{i.Input, points(i.RMSE), points(i.RMSESD), thousandths(i.Kendall), thousandths(i.KendallSD)}
-		if i.Length > 0 {
+		switch {
+		case i.Length > 0:
 			row = append(row, fmt.Sprintf("%.3g", i.Length))
+		case lengths:
+			row = append(row, "")
 		}
 		t.Row(row...)
 	}
