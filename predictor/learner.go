@@ -3,6 +3,7 @@ package predictor
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/efficientnas/nas/arch"
@@ -17,12 +18,13 @@ import (
 // A Learner knows of one training: all accuracies are measured alike. It is for
 // one goroutine, and the same calls in the same order give the same answers.
 type Learner struct {
-	layout  *layout
 	encoder *encoder
+	prior   *Batch // nil without LearnerOptions.Prior
+	columns []column
 	seed    uint64
 
 	rows    [][]float64 // inputs of what it was told
-	targets []float64   // log errors
+	targets []float64   // log errors, or other logarithms
 
 	optimum []float64 // of the last fit
 	fitted  int       // records there were at the last fit
@@ -32,36 +34,76 @@ type Learner struct {
 	origin  float64
 }
 
-// NewLearner returns a Learner that looks at o.Inputs; of the other options only
-// Space and Seed count.
-func NewLearner(o Options) (*Learner, error) {
-	l, err := newLayout(o.Inputs, o.Space, nil, false)
+// LearnerOptions say what a [Learner] looks at.
+type LearnerOptions struct {
+	Inputs []Input        // none for [Features]
+	Space  *arch.Template // whose genes are inputs
+	Seed   uint64
+
+	// Prior is a predictor to begin with, and Training the training that it is asked
+	// about. What it predicts is one more input, with a linear trend: so it need
+	// not have seen the data set or the recipe in question, as long as the order of
+	// networks there is somewhat like that here (the autoregressive model of Kennedy
+	// and O'Hagan, "Predicting the output from a complex computer code when fast
+	// approximations are available", Biometrika 87(1), 2000, section 2.1). It may be
+	// nil.
+	Prior    *Predictor
+	Training Training
+}
+
+// NewLearner returns a Learner that was told nothing.
+func NewLearner(o LearnerOptions) (*Learner, error) {
+	layout, err := newLayout(o.Inputs, o.Space, nil, false)
 	if err != nil {
 		return nil, err
 	}
-	return &Learner{layout: l, encoder: l.newEncoder(), seed: o.Seed}, nil
+	l := &Learner{encoder: layout.newEncoder(), columns: layout.columns, seed: o.Seed}
+	if o.Prior != nil {
+		if l.prior, err = o.Prior.Batch(o.Training); err != nil {
+			return nil, err
+		}
+		_, slopes := hypersOf(l.columns)
+		l.columns = append(slices.Clone(l.columns), column{length: -1, slope: slopes})
+	}
+	return l, nil
 }
 
 // Encode returns what the learner sees of the network n, which was lowered to g
 // without an error, for Learn and Predict.
 func (l *Learner) Encode(n *arch.Network, g *arch.Graph) ([]float64, error) {
-	x := make([]float64, len(l.layout.columns))
-	return x, l.encoder.encode(x, n, g, Training{})
+	x := make([]float64, len(l.columns))
+	if err := l.encoder.encode(x, n, g, Training{}); err != nil || l.prior == nil {
+		return x, err
+	}
+	if err := l.prior.Add(n, g); err != nil {
+		return x, err
+	}
+	x[len(x)-1] = l.prior.Predict()[0].LogError
+	return x, nil
 }
 
 // Learn adds the accuracy, from 0 to 1, that a network of these inputs reached.
 func (l *Learner) Learn(inputs []float64, accuracy float64) error {
-	if len(inputs) != len(l.layout.columns) {
-		return fmt.Errorf("predictor: %d inputs, want %d", len(inputs), len(l.layout.columns))
-	}
 	if !(accuracy >= 0 && accuracy <= 1) {
 		return fmt.Errorf("predictor: the accuracy is %v, want 0 to 1", accuracy)
 	}
-	l.rows, l.targets, l.model = append(l.rows, slices.Clone(inputs)), append(l.targets, logError(accuracy)), nil
+	return l.LearnLog(inputs, logError(accuracy))
+}
+
+// LearnLog adds the natural logarithm of something else that is positive, such
+// as a latency. A learner learns one thing.
+func (l *Learner) LearnLog(inputs []float64, log float64) error {
+	if len(inputs) != len(l.columns) {
+		return fmt.Errorf("predictor: %d inputs, want %d", len(inputs), len(l.columns))
+	}
+	if math.IsNaN(log) || math.IsInf(log, 0) {
+		return fmt.Errorf("predictor: the logarithm is %v, want a finite number", log)
+	}
+	l.rows, l.targets, l.model = append(l.rows, slices.Clone(inputs)), append(l.targets, log), nil
 	return nil
 }
 
-// Len returns how many accuracies it was told.
+// Len returns how many values it was told.
 func (l *Learner) Len() int { return len(l.rows) }
 
 var errUntold = errors.New("predictor: a learner that was told nothing cannot predict")
@@ -84,7 +126,7 @@ func (l *Learner) update() error {
 		return errUntold
 	}
 	s := sample{
-		z: mat.NewDense(n, len(l.layout.columns), nil), columns: l.layout.columns,
+		z: mat.NewDense(n, len(l.columns), nil), columns: l.columns,
 		task: make([]int, n), derived: make([]bool, n), noise: make([]float64, n), target: make([]float64, n),
 	}
 	for i, x := range l.rows {
@@ -126,23 +168,35 @@ func (l *Learner) fit(s *sample) error {
 
 // Predict stores what networks of these inputs would be measured to reach.
 func (l *Learner) Predict(inputs [][]float64, out []Prediction) error {
-	if err := l.update(); err != nil {
+	mean, variance := make([]float64, len(inputs)), make([]float64, len(inputs))
+	if err := l.PredictLog(inputs, mean, variance); err != nil {
 		return err
 	}
-	d := len(l.layout.columns)
-	flat := make([]float64, 0, d*len(inputs))
-	for _, x := range inputs {
-		flat = append(flat, x...)
-	}
-	mean, variance := make([]float64, len(inputs)), make([]float64, len(inputs))
-	l.session.predict(mean, variance, blas64.General{Rows: len(inputs), Cols: d, Stride: d, Data: flat})
 	for i := range out {
-		out[i] = newPrediction(l.origin+mean[i], variance[i])
+		out[i] = newPrediction(mean[i], variance[i])
 	}
 	return nil
 }
 
-// LeaveOut returns for each accuracy learnt the log error that is expected of it
+// PredictLog stores mean and variance of the logarithm of what [Learner.LearnLog]
+// was told of.
+func (l *Learner) PredictLog(inputs [][]float64, mean, variance []float64) error {
+	if err := l.update(); err != nil {
+		return err
+	}
+	d := len(l.columns)
+	flat := make([]float64, 0, d*len(inputs))
+	for _, x := range inputs {
+		flat = append(flat, x...)
+	}
+	l.session.predict(mean, variance, blas64.General{Rows: len(inputs), Cols: d, Stride: d, Data: flat})
+	for i := range mean {
+		mean[i] += l.origin
+	}
+	return nil
+}
+
+// LeaveOut returns for each value learnt the logarithm, of errors for accuracies, that is expected of it
 // from all others, in the order in which they were learnt. It fails with more than
 // some 2,000, for which there is no closed form.
 func (l *Learner) LeaveOut() ([]float64, error) {

@@ -30,7 +30,7 @@ func encodedRecords(t *testing.T, l *Learner) (inputs [][]float64, accuracies []
 
 func newLearner(t *testing.T) *Learner {
 	t.Helper()
-	l, err := NewLearner(Options{Seed: 1})
+	l, err := NewLearner(LearnerOptions{Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,78 @@ func TestLearnerRefuses(t *testing.T) {
 	if l.Len() != 0 {
 		t.Error("it has learnt what it refused")
 	}
-	if _, err := NewLearner(Options{Inputs: []Input{Ordinal}}); err == nil {
+	if _, err := NewLearner(LearnerOptions{Inputs: []Input{Ordinal}}); err == nil {
 		t.Error("genes of no space are taken")
+	}
+}
+
+// A prior that knows the order of networks is worth many accuracies, also where
+// its level is another.
+func TestLearnerWithPrior(t *testing.T) {
+	prior, err := Imagenet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	warm, err := NewLearner(LearnerOptions{Seed: 1, Prior: prior, Training: Training{Recipe: "paddleclas"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cold := newLearner(t)
+	rmse := func(l *Learner) float64 {
+		inputs, accuracies := encodedRecords(t, l)
+		order := rand.New(rand.NewPCG(2, 0)).Perm(len(inputs))
+		for _, i := range order[:10] {
+			if err := l.Learn(inputs[i], accuracies[i]/2); err != nil { // another level
+				t.Fatal(err)
+			}
+		}
+		var x [][]float64
+		for _, i := range order[10:] {
+			x = append(x, inputs[i])
+		}
+		out := make([]Prediction, len(x))
+		if err := l.Predict(x, out); err != nil {
+			t.Fatal(err)
+		}
+		sum := 0.
+		for k, i := range order[10:] {
+			sum += math.Pow(out[k].Accuracy-accuracies[i]/2, 2) / float64(len(x))
+		}
+		return math.Sqrt(sum)
+	}
+	w, c := rmse(warm), rmse(cold)
+	t.Logf("RMSE of 10 accuracies: %.4f with a prior, %.4f without", w, c)
+	if w > c/1.5 {
+		t.Errorf("RMSE of 10 accuracies: %.4f with a prior, %.4f without", w, c)
+	}
+	if _, err := NewLearner(LearnerOptions{Prior: prior, Training: Training{Recipe: "unheard of"}}); err == nil {
+		t.Error("a recipe that the prior does not know was taken")
+	}
+}
+
+// A learner learns other things than accuracies: here the MACs, of which the
+// logarithm is an input.
+func TestLearnerOfLogarithms(t *testing.T) {
+	l := newLearner(t)
+	inputs, _ := encodedRecords(t, l)
+	for _, x := range inputs[:30] {
+		if err := l.LearnLog(x, x[logMACs]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	held := inputs[30:]
+	mean, variance := make([]float64, len(held)), make([]float64, len(held))
+	if err := l.PredictLog(held, mean, variance); err != nil {
+		t.Fatal(err)
+	}
+	for i, x := range held {
+		if d := math.Abs(mean[i] - x[logMACs]); d > 0.2 || !(variance[i] > 0) {
+			t.Errorf("log MACs of %v ± %v, want %v", mean[i], math.Sqrt(variance[i]), x[logMACs])
+		}
+	}
+	for _, bad := range []float64{math.NaN(), math.Inf(1)} {
+		if err := l.LearnLog(inputs[0], bad); err == nil {
+			t.Errorf("%v was taken for a logarithm", bad)
+		}
 	}
 }

@@ -16,7 +16,14 @@ import (
 // defaults of each.
 type SearchOptions struct {
 	Seed       uint64
-	Population int // of nsga2; 0 for its default
+	Population int // of nsga2, of each of the islands and of evolution; 0 for the default
+	Offspring  int // of nsga2; 0 for its default
+
+	// MACs confines stratified; nil for all there are.
+	MACs *space.Interval
+
+	// WarmStart is what guided begins with; nil for nothing.
+	WarmStart *WarmStart
 
 	// Known says of each objective how it comes to be known; only guided
 	// asks.
@@ -39,16 +46,37 @@ var algorithms = []algorithm{
 		return search.NewRandom[space.Genome](s, directions, o.Seed)
 	}},
 	{"nsga2", func(s *space.Space, directions []pareto.Direction, o SearchOptions) (search.Method[space.Genome], error) {
-		return search.NewNSGA2[space.Genome](s, directions, search.NSGA2Settings{Seed: o.Seed, Population: o.Population})
+		return search.NewNSGA2[space.Genome](s, directions, search.NSGA2Settings{Seed: o.Seed, Population: o.Population, Offspring: o.Offspring})
 	}},
-	{"guided", newGuided},
+	{"stratified", func(s *space.Space, directions []pareto.Direction, o SearchOptions) (search.Method[space.Genome], error) {
+		strata, err := newStrata(s, o.MACs)
+		if err != nil {
+			return nil, err
+		}
+		return search.NewRandom[space.Genome](strata, directions, o.Seed)
+	}},
+	{"islands", func(s *space.Space, directions []pareto.Direction, o SearchOptions) (search.Method[space.Genome], error) {
+		return search.NewIslands[space.Genome](s, directions, search.IslandsSettings{Seed: o.Seed, Population: o.Population})
+	}},
+	{"evolution", func(s *space.Space, directions []pareto.Direction, o SearchOptions) (search.Method[space.Genome], error) {
+		return search.NewEvolution[space.Genome](s, directions, search.EvolutionSettings{Seed: o.Seed, Population: o.Population})
+	}},
+	{"local", func(s *space.Space, directions []pareto.Direction, o SearchOptions) (search.Method[space.Genome], error) {
+		return search.NewLocal[space.Genome](s, directions, search.LocalSettings{Seed: o.Seed})
+	}},
+	{"guided", func(s *space.Space, directions []pareto.Direction, o SearchOptions) (search.Method[space.Genome], error) {
+		return newGuided(s, directions, o, false)
+	}},
+	{"guided_blind", func(s *space.Space, directions []pareto.Direction, o SearchOptions) (search.Method[space.Genome], error) {
+		return newGuided(s, directions, o, true)
+	}},
 }
 
-func newGuided(s *space.Space, directions []pareto.Direction, o SearchOptions) (search.Method[space.Genome], error) {
+func newGuided(s *space.Space, directions []pareto.Direction, o SearchOptions, blind bool) (search.Method[space.Genome], error) {
 	if len(o.Known) != len(directions) {
 		return nil, fmt.Errorf("runner: guided search of %d objectives is told of %d", len(directions), len(o.Known))
 	}
-	g, err := newGuide(s, o)
+	g, err := newGuide(s, o, blind)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/efficientnas/nas/arch"
@@ -74,12 +75,28 @@ func (a *Accuracy) training() predictor.Training {
 	return predictor.Training{Dataset: a.Dataset, Recipe: a.Recipe, Epochs: a.Epochs}
 }
 
-// Search says how the space is explored.
+// Search says how the space is explored, and when that ends.
 type Search struct {
 	Algorithm   string // one of [Algorithms]
-	Population  int    // of nsga2; 0 for its default
-	Evaluations int    // networks to evaluate
+	Population  int    // networks that survive a generation; 0 for the algorithm's default
+	Offspring   int    // of nsga2: networks in a generation; 0 for its default
+	Evaluations int    // networks to evaluate at most
 	Seed        uint64
+	// WarmStart is the predictor that guided begins with, as in Accuracy.Predictor,
+	// by its default recipe; empty for none.
+	WarmStart string
+	Stop      Stop
+	// Epsilon is the difference in each objective, in its unit, within which one
+	// network on the front is enough, 0 for none; nil keeps the whole front.
+	Epsilon []float64
+
+	warmStartAt strict.Pos
+}
+
+// Stop says when a search ends before its evaluations are done.
+type Stop struct {
+	Hypervolume float64 // of the front, as [Progress] has it; 0 for never
+	Unchanged   int     // evaluations in a row that leave the front as it is; 0 for never
 }
 
 // The ranges of the search's settings.
@@ -89,8 +106,22 @@ const (
 )
 
 // LoadConfig reads the run configuration at path. Every mistake in it is an
-// error with its file, line and column.
+// error with its file, line and column: also constraints that no network of the
+// space meets, alone or together, as far as that can be told within some seconds.
 func LoadConfig(path string) (*Config, error) {
+	c, err := readConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.checkFeasible(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// readConfig reads a configuration, whose constraints may be too much for any
+// network.
+func readConfig(path string) (*Config, error) {
 	source, err := strict.ReadBytes(path)
 	if err != nil {
 		return nil, err
@@ -131,55 +162,156 @@ func LoadConfig(path string) (*Config, error) {
 		f.Fail(g.Done())
 	}
 	if n := f.Get("accuracy"); n != nil {
-		g := n.Fields("accuracy")
-		g.Require("predictor")
-		c.Accuracy = Accuracy{
-			Predictor:   g.Text("predictor", ""),
-			Recipe:      g.Text("recipe", ""),
-			Dataset:     g.Text("dataset", ""),
-			Epochs:      g.Float("epochs", 0, 0, 1e6),
-			Deviations:  g.Float("deviations", 1, 0, 10),
-			predictorAt: n.Pos,
-			trainingAt:  n.Pos,
-		}
-		if v := g.Get("predictor"); v != nil {
-			c.Accuracy.predictorAt = v.Pos
-			if v.Kind == strict.String && v.Text == "" {
-				g.Fail(v.Errorf("\"predictor\" is the name of an embedded predictor or the path of a saved one; found an empty string"))
-			}
-			if v.Text != predictor.ImagenetName {
-				c.Accuracy.Predictor = beside(path, v.Text)
-				c.source = renamed(c.source, v, predictorJSON)
-			}
-		}
-		for _, key := range []string{"epochs", "dataset", "recipe"} {
-			if v := g.Get(key); v != nil {
-				c.Accuracy.trainingAt = v.Pos
-			}
-		}
-		f.Fail(g.Done())
+		f.Fail(c.readAccuracy(n))
 	}
 	if n := f.Get("search"); n != nil {
-		g := n.Fields("search")
-		c.Search = Search{
-			Algorithm:   g.Text("algorithm", "nsga2"),
-			Population:  g.Int("population", 0, 2, MaxPopulation),
-			Evaluations: g.Int("evaluations", 100_000, 1, MaxEvaluations),
-			Seed:        uint64(g.Int("seed", 1, 0, math.MaxInt)),
-		}
-		if known := Algorithms(); !slices.Contains(known, c.Search.Algorithm) {
-			g.Fail(g.Get("algorithm").Errorf("search: %s", strict.Unknown("algorithm", c.Search.Algorithm, known)))
-		}
-		f.Fail(g.Done())
+		f.Fail(c.readSearch(n))
 	}
 	if err := f.Done(); err != nil {
 		return nil, err
 	}
 	c.bounds = costBounds(c.Space, c.Precision)
-	if err := c.checkFeasible(); err != nil {
-		return nil, err
-	}
 	return c, nil
+}
+
+func (c *Config) readAccuracy(n *strict.Node) error {
+	f := n.Fields("accuracy")
+	f.Require("predictor")
+	c.Accuracy = Accuracy{
+		Predictor:   f.Text("predictor", ""),
+		Recipe:      f.Text("recipe", ""),
+		Dataset:     f.Text("dataset", ""),
+		Epochs:      f.Float("epochs", 0, 0, 1e6),
+		Deviations:  f.Float("deviations", 1, 0, 10),
+		predictorAt: n.Pos,
+		trainingAt:  n.Pos,
+	}
+	if v := f.Get("predictor"); v != nil {
+		c.Accuracy.predictorAt = v.Pos
+		var err error
+		c.Accuracy.Predictor, err = c.predictorAt(v, "predictor", predictorJSON)
+		f.Fail(err)
+	}
+	for _, key := range []string{"epochs", "dataset", "recipe"} {
+		if v := f.Get(key); v != nil {
+			c.Accuracy.trainingAt = v.Pos
+		}
+	}
+	return f.Done()
+}
+
+// predictorAt returns the predictor that the value of a key names, whose file, if
+// it has one, is kept by the name beside the results.
+func (c *Config) predictorAt(v *strict.Node, key, name string) (string, error) {
+	switch {
+	case v.Kind == strict.String && v.Text == "":
+		return "", v.Errorf("%q is the name of an embedded predictor or the path of a saved one; found an empty string", key)
+	case v.Text == predictor.ImagenetName:
+		return v.Text, nil
+	}
+	c.source = renamed(c.source, v, name)
+	return beside(v.File, v.Text), nil
+}
+
+// ownKeys says which algorithms know the keys of a search that others do not.
+var ownKeys = []struct {
+	key        string
+	algorithms []string
+}{
+	{"population", []string{"nsga2", "islands", "evolution"}},
+	{"offspring", []string{"nsga2"}},
+	{"warm_start", []string{"guided"}},
+}
+
+func (c *Config) readSearch(n *strict.Node) error {
+	f := n.Fields("search")
+	c.Search = Search{
+		Algorithm:   f.Text("algorithm", "nsga2"),
+		Population:  f.Int("population", 0, 2, MaxPopulation),
+		Offspring:   f.Int("offspring", 0, 1, MaxPopulation),
+		Evaluations: f.Int("evaluations", 100_000, 1, MaxEvaluations),
+		Seed:        uint64(f.Int("seed", 1, 0, math.MaxInt)),
+		WarmStart:   f.Text("warm_start", ""),
+	}
+	if known := Algorithms(); !slices.Contains(known, c.Search.Algorithm) {
+		f.Fail(f.Get("algorithm").Errorf("search: %s", strict.Unknown("algorithm", c.Search.Algorithm, known)))
+	}
+	if v := f.Get("warm_start"); v != nil {
+		c.Search.warmStartAt = v.Pos
+		var err error
+		c.Search.WarmStart, err = c.predictorAt(v, "warm_start", warmStartJSON)
+		f.Fail(err)
+	}
+	for _, own := range ownKeys {
+		if v := f.Get(own.key); v != nil && !slices.Contains(own.algorithms, c.Search.Algorithm) {
+			f.Fail(v.Errorf("search: %s has no %q; it is a key of %s", c.Search.Algorithm, own.key, strings.Join(own.algorithms, " and ")))
+		}
+	}
+	if v := f.Get("stop"); v != nil {
+		f.Fail(c.Search.Stop.read(v))
+	}
+	if v := f.Get("epsilon"); v != nil {
+		var err error
+		c.Search.Epsilon, err = epsilon(v, c.Objectives)
+		f.Fail(err)
+	}
+	return f.Done()
+}
+
+func (s *Stop) read(n *strict.Node) error {
+	f := n.Fields("stop")
+	s.Unchanged = f.Int("unchanged", 0, 1, MaxEvaluations)
+	if v := f.Get("hypervolume"); v != nil {
+		if s.Hypervolume = v.Float; !(s.Hypervolume > 0) { // as it is of what is no number
+			f.Fail(v.Errorf("\"hypervolume\" must be a number greater than 0, found %s", v.Describe()))
+		}
+	}
+	return f.Done()
+}
+
+// epsilon reads the differences in objectives that do not matter.
+func epsilon(n *strict.Node, objectives []Objective) ([]float64, error) {
+	f := n.Fields("epsilon")
+	var list []float64
+	for i, o := range objectives {
+		v := f.Get(o.Metric)
+		if v == nil {
+			continue
+		}
+		if list == nil {
+			list = make([]float64, len(objectives))
+		}
+		m := metricByName(o.Metric)
+		least := 1. // of what is counted in whole numbers
+		if m.unit == share {
+			least = 1e-6
+		}
+		var err error
+		if list[i], err = quantity(v, "epsilon", m); err == nil && list[i] < least {
+			err = v.Errorf("the epsilon of %s must be at least %s, found %s", m.name, strconv.FormatFloat(least, 'f', -1, 64), v.Text)
+		}
+		f.Fail(err)
+	}
+	return list, f.Done()
+}
+
+// quantity reads a figure of a metric, 0 or more; what says in messages which.
+func quantity(v *strict.Node, what string, m *metric) (float64, error) {
+	if v.Kind != strict.Int && v.Kind != strict.Float && v.Kind != strict.String {
+		return 0, v.Errorf("the %s of %s must be %s, found %s", what, m.name, m.unit.allowed(), v.Describe())
+	}
+	q, err := m.unit.parse(v.Text)
+	switch {
+	case err != nil:
+	case q < 0:
+		err = errors.New("it cannot be negative")
+	case m.unit == share && q > 1:
+		err = fmt.Errorf("%s is no %s", v.Text, m.unit.allowed()[2:])
+	}
+	if err != nil {
+		return 0, v.Errorf("the %s of %s: %v", what, m.name, err)
+	}
+	return q, nil
 }
 
 var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
@@ -281,21 +413,8 @@ func constraints(f *strict.Fields, n *strict.Node) []Constraint {
 		return nil
 	}
 	bound := func(v *strict.Node, m *metric) float64 {
-		if v.Kind != strict.Int && v.Kind != strict.Float && v.Kind != strict.String {
-			f.Fail(v.Errorf("the bound of %s must be %s, found %s", m.name, m.unit.allowed(), v.Describe()))
-			return 0
-		}
-		b, err := m.unit.parse(v.Text)
-		switch {
-		case err != nil:
-		case b < 0:
-			err = errors.New("it cannot be negative")
-		case m.unit == share && b > 1:
-			err = fmt.Errorf("%s is no %s", v.Text, m.unit.allowed()[2:])
-		}
-		if err != nil {
-			f.Fail(v.Errorf("the bound of %s: %v", m.name, err))
-		}
+		b, err := quantity(v, "bound", m)
+		f.Fail(err)
 		return b
 	}
 	for i, key := range n.Keys {
@@ -351,24 +470,4 @@ func costBounds(s *space.Space, p cost.Precision) map[string]space.Bounds {
 	params := bounds["params"]
 	bounds["weight_bytes"] = space.Bounds{Least: cost.Bytes(params.Least, p.Weights), Greatest: cost.Bytes(params.Greatest, p.Weights)}
 	return bounds
-}
-
-// checkFeasible refuses a bound that no network of the space meets.
-func (c *Config) checkFeasible() error {
-	for _, k := range c.Constraints {
-		b, ok := c.bounds[k.Metric]
-		if !ok {
-			continue
-		}
-		m := metricByName(k.Metric)
-		if float64(b.Least) > k.Max {
-			return k.pos.Errorf("no network of the space has so few %s: the least is %s, the bound %s",
-				m.name, m.unit.format(float64(b.Least)), m.unit.format(k.Max))
-		}
-		if float64(b.Greatest) < k.Min {
-			return k.pos.Errorf("no network of the space has so many %s: the greatest is %s, the bound %s",
-				m.name, m.unit.format(float64(b.Greatest)), m.unit.format(k.Min))
-		}
-	}
-	return nil
 }

@@ -3,8 +3,12 @@ package runner
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // good is a configuration that is fine; the tests below break it in one place.
@@ -53,14 +57,14 @@ func TestBadConfigs(t *testing.T) {
 	for _, test := range []struct{ name, old, new, want string }{
 		{
 			"unknown key", "search: {algorithm", "search: {algoritm",
-			`c.yaml:11:10: search: unknown key "algoritm"; did you mean "algorithm"? (allowed: algorithm, evaluations, population, seed)`,
+			`c.yaml:11:10: search: unknown key "algoritm"; did you mean "algorithm"? (allowed: algorithm, epsilon, evaluations, offspring, population, seed, stop, warm_start)`,
 		},
 		{
 			"unknown section", "constraints:", "constraint:",
 			`c.yaml:9:1: a run configuration: unknown key "constraint"; did you mean "constraints"? (allowed: accuracy, constraints, name, objectives, precision, search, space)`,
 		},
 		{"misspelt block", "inverted", "invertd", `c.yaml:6:`},
-		{"misspelt algorithm", "nsga2", "nsga", `c.yaml:11:21: search: unknown algorithm "nsga"; did you mean "nsga2"? (allowed: guided, nsga2, random)`},
+		{"misspelt algorithm", "nsga2", "nsga", `c.yaml:11:21: search: unknown algorithm "nsga"; did you mean "nsga2"? (allowed: evolution, `},
 		{"wrong type", "evaluations: 100", "evaluations: many", `c.yaml:11:57: "evaluations" must be an integer, found the string "many"`},
 		{"out of range", "evaluations: 100", "evaluations: 0", `c.yaml:11:57: "evaluations" must be from 1 to 100000000, found 0`},
 		{"misspelt metric", "[macs]", "[mac]", `c.yaml:8:47: objectives: unknown metric "mac"; did you mean "macs"? (allowed: accuracy, activations, energy, flops, macs, params, peak_memory, weight_bytes)`},
@@ -70,17 +74,29 @@ func TestBadConfigs(t *testing.T) {
 		{"no accuracy", "maximize: [accuracy], minimize: [macs]", "minimize: [macs]", `c.yaml:8:13: objectives: accuracy must be among those to maximize`},
 		{"bad unit", "macs: 600M", "macs: 600MB", `c.yaml:9:21: the bound of macs: "600MB" is not a number with k, M, G or T, such as 600M`},
 		{"bound of a list", "macs: 600M", "macs: [1, 2]", `c.yaml:9:21: the bound of macs must be a number with k, M, G or T, such as 600M, found a list`},
-		{"impossible bound", "macs: 600M", "macs: 100k", `c.yaml:9:21: no network of the space has so few macs: the least is `},
+		{"impossible bound", "macs: 600M", "macs: 100k", `c.yaml:9:21: no network of the space is within macs <= 100k: the least is 200k, the greatest 6.64M`},
 		{"empty choices", "width: [16, 32]", "width: []", `c.yaml:6:40: "width": the list of choices is empty`},
 		{"groups that cannot divide", "groups: [1, 2]", "groups: [3, 5]", ``},
 		{"bits", "accuracy: {p", "precision: {weights: 64}\naccuracy: {p", `c.yaml:10:22: "weights" must be from 1 to 32, found 64`},
-		{"too few weight bytes", "params: {max: 7M}", "weight_bytes: 10B", `c.yaml:9:41: no network of the space has so few weight_bytes: the least is `},
+		{"too few weight bytes", "params: {max: 7M}", "weight_bytes: 10B", `c.yaml:9:41: no network of the space is within weight_bytes <= 10 B: the least is 74.6 kB, the greatest 217 kB`},
 		{"bytes for a count", "params: {max: 7M}", "energy: 2MB", `c.yaml:9:35: the bound of energy: "2MB" is not a number of picojoules, or with nJ, uJ, mJ or J, such as 2mJ`},
 		{"an accuracy in percent", "params: {max: 7M}", "accuracy: 76", `c.yaml:9:37: the bound of accuracy: 76 is no share of 1, or a percentage, such as 0.7 or 70%`},
 		{"no space", "\nspace:", "\nspaces:", `c.yaml:2:1: a run configuration: unknown key "spaces"; did you mean "space"?`},
 		{"a path as name", "name: test", "name: ../test", `c.yaml:1:7: "name" names a folder: at most 64 letters, digits, '.', '_' and '-', a letter or digit first; found "../test"`},
 		{"no predictor", "{predictor: imagenet}", "{}", `c.yaml:10:11: accuracy has no "predictor"`},
 		{"negative deviations", "imagenet}", "imagenet, deviations: -1}", `c.yaml:10:45: "deviations" must be from 0 to 10, found -1`},
+		{"another algorithm's key", "nsga2", "random", `c.yaml:11:41: search: random has no "population"; it is a key of nsga2 and islands`},
+		{"no offspring", "population: 20", "offspring: 0", `c.yaml:11:39: "offspring" must be from 1 to 100000, found 0`},
+		{"stop at a number", "seed: 1", "stop: 100", `c.yaml:11:68: stop must be a map of keys and values, found 100`},
+		{"misspelt stop", "seed: 1", "stop: {unchangd: 100}", `c.yaml:11:69: stop: unknown key "unchangd"; did you mean "unchanged"? (allowed: hypervolume, unchanged)`},
+		{"stop at once", "seed: 1", "stop: {unchanged: 0}", `c.yaml:11:80: "unchanged" must be from 1 to 100000000, found 0`},
+		{"no hypervolume", "seed: 1", "stop: {hypervolume: 0}", `c.yaml:11:82: "hypervolume" must be a number greater than 0, found 0`},
+		{"hypervolume with a unit", "seed: 1", "stop: {hypervolume: 4M}", `c.yaml:11:82: "hypervolume" must be a number greater than 0, found the string "4M"`},
+		{"epsilon of what is no objective", "seed: 1", "epsilon: {params: 1k}", `c.yaml:11:72: epsilon: unknown key "params" (allowed: accuracy, macs)`},
+		{"epsilon below one", "seed: 1", "epsilon: {macs: 0.5}", `c.yaml:11:78: the epsilon of macs must be at least 1, found 0.5`},
+		{"epsilon of nothing", "seed: 1", "epsilon: {accuracy: 0}", `c.yaml:11:82: the epsilon of accuracy must be at least 0.000001, found 0`},
+		{"epsilon without a number", "seed: 1", "epsilon: {accuracy: [0.1]}", `c.yaml:11:82: the epsilon of accuracy must be a share of 1, or a percentage, such as 0.7 or 70%, found a list`},
+		{"epsilon of bytes", "seed: 1", "epsilon: {macs: 1MB}", `c.yaml:11:78: the epsilon of macs: "1MB" is not a number with k, M, G or T, such as 600M`},
 		{"a bomb", "name: test", "name: &a [*a, *a]", `c.yaml:1:7: `},
 		{"two documents", "search:", "---\nsearch:", `c.yaml:11:1: a second document in one file`},
 	} {
@@ -103,6 +119,72 @@ func TestBadConfigs(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
+	}
+}
+
+func TestSearchKeys(t *testing.T) {
+	c, err := load(t, strings.Replace(good, "seed: 1",
+		"seed: 1, offspring: 5, stop: {hypervolume: 1.5e8, unchanged: 300}, epsilon: {macs: 1M, accuracy: 0.1%}", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Search{
+		Algorithm: "nsga2", Population: 20, Offspring: 5, Evaluations: 100, Seed: 1,
+		Stop: Stop{Hypervolume: 1.5e8, Unchanged: 300}, Epsilon: []float64{0.001, 1e6},
+	}
+	if diff := cmp.Diff(want, c.Search, cmpopts.IgnoreUnexported(Search{})); diff != "" {
+		t.Error(diff)
+	}
+	c, err = load(t, strings.Replace(good, "seed: 1", "epsilon: {macs: 1M}", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []float64{0, 1e6}; !slices.Equal(c.Search.Epsilon, want) {
+		t.Errorf("Epsilon = %v, want %v", c.Search.Epsilon, want)
+	}
+	if c, err = load(t, good); err != nil || c.Search.Epsilon != nil || c.Search.Stop != (Stop{}) {
+		t.Errorf("without the keys: %+v, %v", c.Search, err)
+	}
+}
+
+// Exactly those algorithms have a population that ownKeys says do: their first
+// generation is as large.
+func TestOwnKeys(t *testing.T) {
+	c, err := load(t, strings.Replace(good, "width: [16, 32]", "width: {from: 8, to: 64}", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := openPredictor("accuracy", c.Accuracy.Predictor, c.Accuracy.predictorAt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := newEvaluator(c, p, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := func(population int) int {
+		c.Search.Population = population
+		m, err := c.method(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch, err := m.Ask(150)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(batch)
+	}
+	for _, key := range ownKeys {
+		for _, name := range key.algorithms {
+			if !slices.Contains(Algorithms(), name) {
+				t.Errorf("%q is a key of %s, which is no algorithm", key.key, name)
+			}
+		}
+	}
+	for _, c.Search.Algorithm = range Algorithms() {
+		if has := slices.Contains(ownKeys[0].algorithms, c.Search.Algorithm); has != (first(4) < first(8)) {
+			t.Errorf("%s: a population is its key: %v; of 4 it begins with %d, of 8 with %d", c.Search.Algorithm, has, first(4), first(8))
+		}
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 func benchmarkEvaluate(b *testing.B, c *Config) {
-	p, err := openPredictor(&c.Accuracy)
+	p, err := openPredictor("accuracy", c.Accuracy.Predictor, c.Accuracy.predictorAt)
 	if err != nil {
 		b.Fatal(err)
 	}

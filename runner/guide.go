@@ -1,6 +1,9 @@
 package runner
 
 import (
+	"cmp"
+	"math"
+
 	"github.com/efficientnas/nas/arch"
 	"github.com/efficientnas/nas/predictor"
 	"github.com/efficientnas/nas/search"
@@ -16,19 +19,27 @@ type Known struct {
 	Offset, Scale float64
 }
 
+// A WarmStart is a predictor that a guided search begins with, and the training
+// that it is asked about.
+type WarmStart struct {
+	Predictor *predictor.Predictor
+	Training  predictor.Training
+}
+
 // guide is what a guided search believes: costs are exact, and the accuracy is what a
 // Gaussian process over the network's features and genes has learnt from
-// the accuracies so far.
+// the accuracies so far. If it is blind, costs are learnt as well, and it sees
+// nothing of a network but its genes.
 type guide struct {
 	space      *space.Space
 	objectives []Known
 	violation  func(n *arch.Network, g *arch.Graph) float64 // may be nil
-	accuracy   int                                          // index of an objective that tells it
-	learner    *predictor.Learner
+	blind      bool
+	accuracy   int                  // index of an objective that tells it, or -1
+	learners   []*predictor.Learner // of the objectives; nil for one that is known
 
-	known   map[string]known
-	learnt  []known
-	targets []float64 // accuracies
+	known  map[string]known
+	learnt [][]float64 // objectives
 
 	net   arch.Network
 	graph arch.Graph
@@ -36,7 +47,7 @@ type guide struct {
 
 // known is what needs no evaluation.
 type known struct {
-	inputs    []float64 // of the learner
+	inputs    []float64 // of the learners
 	costs     []float64 // by objective
 	violation float64
 }
@@ -44,23 +55,33 @@ type known struct {
 // maxKnown bounds the memory of a guide.
 const maxKnown = 200_000
 
-func newGuide(s *space.Space, o SearchOptions) (*guide, error) {
-	accuracy := -1
+func newGuide(s *space.Space, o SearchOptions, blind bool) (*guide, error) {
+	g := &guide{
+		space: s, objectives: o.Known, violation: o.Violation, blind: blind, accuracy: -1,
+		learners: make([]*predictor.Learner, len(o.Known)), known: make(map[string]known),
+	}
+	options := predictor.LearnerOptions{
+		Space: s.Template(), Inputs: []predictor.Input{predictor.Features, predictor.Ordinal}, Seed: o.Seed,
+	}
+	if blind {
+		options.Inputs = options.Inputs[1:]
+	}
+	if w := o.WarmStart; w != nil && !blind {
+		options.Prior, options.Training = w.Predictor, w.Training
+	}
 	for i, objective := range o.Known {
+		if objective.Cost != nil && !blind {
+			continue
+		}
+		var err error
+		if g.learners[i], err = predictor.NewLearner(options); err != nil {
+			return nil, err
+		}
 		if objective.Cost == nil {
-			accuracy = i
+			g.accuracy = i
 		}
 	}
-	learner, err := predictor.NewLearner(predictor.Options{
-		Space: s.Template(), Inputs: []predictor.Input{predictor.Features, predictor.Ordinal}, Seed: o.Seed,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &guide{
-		space: s, objectives: o.Known, violation: o.Violation, accuracy: accuracy,
-		learner: learner, known: make(map[string]known),
-	}, nil
+	return g, nil
 }
 
 // of returns what is known of a genome.
@@ -75,16 +96,18 @@ func (g *guide) of(genome space.Genome) (known, error) {
 	}
 	k := known{costs: make([]float64, len(g.objectives))}
 	for i, o := range g.objectives {
-		if o.Cost != nil {
+		if g.learners[i] == nil {
 			k.costs[i] = o.Cost(&g.net, &g.graph)
 		}
 	}
-	if g.violation != nil {
+	if g.violation != nil && !g.blind {
 		k.violation = g.violation(&g.net, &g.graph)
 	}
-	var err error
-	if k.inputs, err = g.learner.Encode(&g.net, &g.graph); err != nil {
-		return known{}, err
+	if g.accuracy >= 0 {
+		var err error
+		if k.inputs, err = g.learners[g.accuracy].Encode(&g.net, &g.graph); err != nil {
+			return known{}, err
+		}
 	}
 	if len(g.known) >= maxKnown {
 		clear(g.known)
@@ -102,10 +125,22 @@ func (g *guide) Learn(genome space.Genome, objectives []float64) error {
 	if err != nil {
 		return err
 	}
-	o := g.objectives[g.accuracy]
-	accuracy := min(max((objectives[g.accuracy]-o.Offset)/o.Scale, 0), 1)
-	g.learnt, g.targets = append(g.learnt, k), append(g.targets, accuracy)
-	return g.learner.Learn(k.inputs, accuracy)
+	for i, o := range g.objectives {
+		switch v := objectives[i]; {
+		case g.learners[i] == nil:
+		case o.Cost == nil:
+			err = cmp.Or(err, g.learners[i].Learn(k.inputs, o.accuracy(v)))
+		default:
+			err = cmp.Or(err, g.learners[i].LearnLog(k.inputs, math.Log(max(v, math.SmallestNonzeroFloat64))))
+		}
+	}
+	g.learnt = append(g.learnt, objectives)
+	return err
+}
+
+// accuracy returns the accuracy that an objective tells.
+func (o *Known) accuracy(objective float64) float64 {
+	return min(max((objective-o.Offset)/o.Scale, 0), 1)
 }
 
 // Guess implements [search.Surrogate].
@@ -120,43 +155,71 @@ func (g *guide) Guess(genomes []space.Genome, guesses []search.Guess) error {
 		copy(guesses[i].Mean, k.costs)
 		guesses[i].Violation = k.violation
 	}
-	if g.accuracy < 0 {
-		return nil
-	}
-	predictions := make([]predictor.Prediction, len(genomes))
-	if g.learner.Len() > 0 {
-		if err := g.learner.Predict(inputs, predictions); err != nil {
-			return err
+	for k, l := range g.learners {
+		if l == nil {
+			continue
 		}
-	}
-	for i, p := range predictions {
-		for k, o := range g.objectives {
-			if o.Cost == nil {
-				guesses[i].Mean[k] = o.Offset + o.Scale*p.Accuracy
-				guesses[i].SD[k] = max(o.Scale, -o.Scale) * p.SD
-				if g.learner.Len() == 0 {
-					guesses[i].SD[k] = 1 // not known
-				}
-			}
+		if err := g.guess(k, inputs, guesses); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// guess stores what is expected of objective k.
+func (g *guide) guess(k int, inputs [][]float64, guesses []search.Guess) error {
+	l, o := g.learners[k], &g.objectives[k]
+	if l.Len() == 0 { // not known
+		for i := range guesses {
+			guesses[i].SD[k] = 1
+		}
+		return nil
+	}
+	if o.Cost == nil {
+		predictions := make([]predictor.Prediction, len(inputs))
+		if err := l.Predict(inputs, predictions); err != nil {
+			return err
+		}
+		for i, p := range predictions {
+			guesses[i].Mean[k] = o.Offset + o.Scale*p.Accuracy
+			guesses[i].SD[k] = math.Abs(o.Scale) * p.SD
+		}
+		return nil
+	}
+	mean, variance := make([]float64, len(inputs)), make([]float64, len(inputs))
+	if err := l.PredictLog(inputs, mean, variance); err != nil {
+		return err
+	}
+	for i := range mean { // log-normal
+		v := min(variance[i], 100)
+		guesses[i].Mean[k] = math.Exp(mean[i] + v/2)
+		guesses[i].SD[k] = guesses[i].Mean[k] * math.Sqrt(math.Expm1(v))
+	}
+	return nil
+}
+
 // Trusted implements [search.Surrogate]: leaving out one by one, the predicted
-// accuracies have to rank better, by Kendall's tau, than each cost alone does.
+// accuracies have to rank better, by Kendall's tau, than each cost alone does. So
+// the first networks are spread over the costs also where there is a predictor
+// to begin with: on NAS-Bench-Macro the process learns more of them than of those that
+// it expects to be the best.
 func (g *guide) Trusted() (bool, error) {
 	if g.accuracy < 0 {
 		return true, nil
 	}
-	if n := g.learner.Len(); n < minTrusted || n > maxDoubted {
+	l := g.learners[g.accuracy]
+	if n := l.Len(); n < minTrusted || n > maxDoubted {
 		return n > maxDoubted, nil
 	}
-	errors, err := g.learner.LeaveOut()
+	errors, err := l.LeaveOut()
 	if err != nil {
 		return false, err
 	}
-	tau := -predictor.KendallTau(errors, g.targets)
+	targets := make([]float64, len(g.learnt))
+	for j, objectives := range g.learnt {
+		targets[j] = g.objectives[g.accuracy].accuracy(objectives[g.accuracy])
+	}
+	tau := -predictor.KendallTau(errors, targets)
 	if !(tau > 0) { // NaN too: all are equally accurate
 		return false, nil
 	}
@@ -165,10 +228,10 @@ func (g *guide) Trusted() (bool, error) {
 			continue
 		}
 		costs := make([]float64, len(g.learnt))
-		for j, k := range g.learnt {
-			costs[j] = k.costs[i]
+		for j, objectives := range g.learnt {
+			costs[j] = objectives[i]
 		}
-		if alone := predictor.KendallTau(costs, g.targets); alone >= tau || -alone >= tau {
+		if alone := predictor.KendallTau(costs, targets); alone >= tau || -alone >= tau {
 			return false, nil
 		}
 	}

@@ -50,7 +50,7 @@ head: {classes: 10}
 		{"all are alike", func(space.Genome, float64) float64 { return 0.5 }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			g, err := newGuide(s, SearchOptions{Seed: 1, Known: []Known{{Offset: 100, Scale: -100}, {Cost: macs}}})
+			g, err := newGuide(s, SearchOptions{Seed: 1, Known: []Known{{Offset: 100, Scale: -100}, {Cost: macs}}}, false)
 			if err != nil {
 				t.Fatal(err)
 			}

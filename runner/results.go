@@ -28,8 +28,9 @@ const (
 	exploredCSV   = "explored.csv"
 	runJSON       = "run.json"
 	configYAML    = "config.yaml"
-	spaceYAML     = "space.yaml"     // if the configuration names a space file
-	predictorJSON = "predictor.json" // if it names a predictor's file
+	spaceYAML     = "space.yaml"      // if the configuration names a space file
+	predictorJSON = "predictor.json"  // if it names a predictor's file
+	warmStartJSON = "warm_start.json" // if it names one to begin with
 	plotSVG       = "pareto.svg"
 	plotPNG       = "pareto.png"
 	architectures = "architectures"
@@ -38,7 +39,7 @@ const (
 // outputs lists them in the order in which they are put in place: front.csv,
 // by which results are known, comes last.
 var outputs = []string{
-	configYAML, spaceYAML, predictorJSON, runJSON, historyCSV, exploredCSV, architectures, plotSVG, plotPNG, frontJSON, frontCSV,
+	configYAML, spaceYAML, predictorJSON, warmStartJSON, runJSON, historyCSV, exploredCSV, architectures, plotSVG, plotPNG, frontJSON, frontCSV,
 }
 
 // columns are the columns of front.csv that do not depend on the study.
@@ -246,15 +247,17 @@ func (f *Folder) Write(c *Config, r *Results) (err error) {
 	if c.spaceFile != nil {
 		files[spaceYAML] = func(w io.Writer) error { _, err := w.Write(c.spaceFile); return err }
 	}
-	if c.Accuracy.Predictor != predictor.ImagenetName {
-		files[predictorJSON] = func(w io.Writer) error {
-			from, err := os.Open(c.Accuracy.Predictor)
-			if err != nil {
+	for name, predictorFile := range map[string]string{predictorJSON: c.Accuracy.Predictor, warmStartJSON: c.Search.WarmStart} {
+		if predictorFile != predictor.ImagenetName && predictorFile != "" {
+			files[name] = func(w io.Writer) error {
+				from, err := os.Open(predictorFile)
+				if err != nil {
+					return err
+				}
+				defer from.Close()
+				_, err = io.Copy(w, from)
 				return err
 			}
-			defer from.Close()
-			_, err = io.Copy(w, from)
-			return err
 		}
 	}
 	for i := range r.Front {

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -8,10 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"time"
 
 	"github.com/efficientnas/nas/arch"
 	"github.com/efficientnas/nas/cost"
+	"github.com/efficientnas/nas/internal/strict"
 	"github.com/efficientnas/nas/pareto"
 	"github.com/efficientnas/nas/predictor"
 	"github.com/efficientnas/nas/search"
@@ -26,11 +29,15 @@ type Options struct {
 	Force   bool           // search also by a predictor that ranks no better than MACs do
 }
 
-// Progress is how far a run has come.
+// Progress is how far a run had come when a batch of networks was evaluated.
 type Progress struct {
-	Evaluations int // networks evaluated so far
-	Total       int // networks to evaluate
+	Evaluations int // networks evaluated so far, those beyond a bound too
+	Total       int // networks to evaluate, if nothing ends the run before
 	Front       int // networks on the front
+	// Hypervolume is what the front dominates, in the product of the objectives'
+	// units: of accuracies' lower bounds as fractions of 1, and of each cost below
+	// its upper constraint; where there is none, below the greatest in the space,
+	// or 4 GB of peak memory and 4 J, whose greatest are not known.
 	Hypervolume float64
 	Best        float64 // greatest accuracy on the front, a fraction of 1; 0 if it is empty
 	Seconds     float64 // since the search began
@@ -91,11 +98,12 @@ type Explored struct {
 }
 
 // Run searches. It ends when the evaluations are done, when the space is
-// exhausted or when ctx is done, which Results.Run.Status tells; an
-// interruption is no error. The same configuration gives the same results for
-// any number of workers.
+// exhausted, when the front is as good as the configuration asks or has not
+// changed for as long as it says, or when ctx is done. Results.Run.Status tells which;
+// an interruption is no error. It fails if no network met all constraints. The
+// same configuration gives the same results for any number of workers.
 func Run(ctx context.Context, c *Config, o Options) (*Results, error) {
-	p, err := openPredictor(&c.Accuracy)
+	p, err := openPredictor("accuracy", c.Accuracy.Predictor, c.Accuracy.predictorAt)
 	if err != nil {
 		return nil, err
 	}
@@ -112,71 +120,28 @@ func Run(ctx context.Context, c *Config, o Options) (*Results, error) {
 	if err != nil {
 		return nil, err
 	}
-	var directions []pareto.Direction
-	for _, objective := range c.Objectives {
-		directions = append(directions, objective.Direction)
-	}
-	method, err := NewMethod(c.Search.Algorithm, c.Space, directions, SearchOptions{
-		Seed: c.Search.Seed, Population: c.Search.Population,
-		Known: e.known(), Violation: e.knownViolation,
-	})
+	method, err := c.method(e)
 	if err != nil {
 		return nil, err
 	}
 	r := &Results{}
-	begin := time.Now()
-	result, err := search.Run(ctx, method, e, search.Settings[space.Genome]{
+	settings := search.Settings[space.Genome]{
 		Evaluations: c.Search.Evaluations,
+		Target:      c.Search.Stop.Hypervolume,
+		Stagnation:  c.Search.Stop.Unchanged,
 		Workers:     o.Workers,
 		Reference:   e.reference(),
-		Recorder: func(s search.Progress[space.Genome]) error {
-			now := Progress{
-				Evaluations: s.Evaluations,
-				Total:       total,
-				Front:       s.FrontSize,
-				Hypervolume: s.Hypervolume,
-				Seconds:     time.Since(begin).Seconds(),
-			}
-			front := s.Front()
-			e.keep(front)
-			for _, member := range front {
-				now.Best = max(now.Best, e.predictions[member.ID].Accuracy)
-			}
-			r.History = append(r.History, now)
-			if o.Observe != nil {
-				o.Observe(now)
-			}
-			return nil
-		},
-	})
+		Epsilon:     c.Search.Epsilon,
+		Recorder:    r.recorder(e, total, o.Observe),
+	}
+	result, err := search.Run(ctx, method, e, settings)
 	if err != nil {
 		return nil, err
 	}
-	recipe := c.Accuracy.Recipe
-	if recipe == "" {
-		recipe = p.Usual().Recipe
+	if err := e.found(result); err != nil {
+		return nil, err
 	}
-	r.Run = RunInfo{
-		Name:        c.Name,
-		Algorithm:   c.Search.Algorithm,
-		Seed:        c.Search.Seed,
-		Evaluations: result.Evaluations,
-		Infeasible:  result.Infeasible,
-		Failed:      result.Failed,
-		Status:      result.Status.String(),
-		SpaceSize:   c.Space.Size().String(),
-		Predictor:   c.Accuracy.Predictor,
-		Recipe:      recipe,
-		Deviations:  c.Accuracy.Deviations,
-		WeightBits:  c.Precision.Weights,
-		ActBits:     c.Precision.Activations,
-	}
-	for _, objective := range c.Objectives {
-		r.Run.Objectives = append(r.Run.Objectives, objective.Metric)
-	}
-	for _, gene := range c.Space.Genes() {
-		r.Run.Genes = append(r.Run.Genes, gene.Name)
-	}
+	r.Run = c.info(p, result)
 	for _, x := range e.explored {
 		if x.Block != "" {
 			r.Explored = append(r.Explored, x)
@@ -189,23 +154,118 @@ func Run(ctx context.Context, c *Config, o Options) (*Results, error) {
 		}
 		r.Front = append(r.Front, m)
 	}
-	if len(r.Front) > 0 {
-		return r, nil
+	return r, nil
+}
+
+// method returns the configuration's search method, for candidates that e is to
+// evaluate.
+func (c *Config) method(e *evaluator) (search.Method[space.Genome], error) {
+	var directions []pareto.Direction
+	for _, objective := range c.Objectives {
+		directions = append(directions, objective.Direction)
 	}
-	if result.Status == search.Interrupted {
-		return nil, fmt.Errorf("interrupted after %d evaluations, before any network met all constraints", result.Evaluations)
+	var warm *WarmStart
+	if s := &c.Search; s.WarmStart != "" {
+		p, err := openPredictor("warm_start", s.WarmStart, s.warmStartAt)
+		if err != nil {
+			return nil, err
+		}
+		warm = &WarmStart{Predictor: p}
 	}
-	return nil, fmt.Errorf("none of %d networks met all constraints (beyond a bound: %s; could not be built: %d); loosen a bound or search longer",
+	return NewMethod(c.Search.Algorithm, c.Space, directions, SearchOptions{
+		Seed: c.Search.Seed, Population: c.Search.Population, Offspring: c.Search.Offspring,
+		MACs: c.within("macs"), WarmStart: warm,
+		Known: e.known(), Violation: e.knownViolation,
+	})
+}
+
+// within returns the values of a metric that the constraints allow, or nil if
+// they allow all.
+func (c *Config) within(metric string) *space.Interval {
+	for _, k := range c.Constraints {
+		if k.Metric == metric {
+			in := space.Interval{Lo: int64(math.Ceil(max(0, k.Min))), Hi: math.MaxInt64}
+			if k.Max < math.MaxInt64 {
+				in.Hi = int64(k.Max)
+			}
+			return &in
+		}
+	}
+	return nil
+}
+
+// recorder returns what keeps the history of a search of at most total networks,
+// and shows it to observe, which may be nil.
+func (r *Results) recorder(e *evaluator, total int, observe func(Progress)) func(search.Progress[space.Genome]) error {
+	begin := time.Now()
+	return func(s search.Progress[space.Genome]) error {
+		now := Progress{
+			Evaluations: s.Evaluations,
+			Total:       total,
+			Front:       s.FrontSize,
+			Hypervolume: s.Hypervolume,
+			Seconds:     time.Since(begin).Seconds(),
+		}
+		front := s.Front()
+		e.keep(front)
+		for _, member := range front {
+			now.Best = max(now.Best, e.predictions[member.ID].Accuracy)
+		}
+		r.History = append(r.History, now)
+		if observe != nil {
+			observe(now)
+		}
+		return nil
+	}
+}
+
+// found fails if the front is empty.
+func (e *evaluator) found(result search.Result[space.Genome]) error {
+	switch {
+	case len(result.Front) > 0:
+		return nil
+	case result.Status == search.Interrupted:
+		return fmt.Errorf("interrupted after %d evaluations, before any network met all constraints", result.Evaluations)
+	}
+	return fmt.Errorf("none of %d networks met all constraints (beyond a bound: %s; could not be built: %d); loosen a bound or search longer",
 		result.Evaluations, e.obstacles(), result.Failed)
 }
 
-func openPredictor(a *Accuracy) (*predictor.Predictor, error) {
-	p, err := predictor.Open(a.Predictor)
+// info says how a result came about.
+func (c *Config) info(p *predictor.Predictor, result search.Result[space.Genome]) RunInfo {
+	info := RunInfo{
+		Name:        c.Name,
+		Algorithm:   c.Search.Algorithm,
+		Seed:        c.Search.Seed,
+		Evaluations: result.Evaluations,
+		Infeasible:  result.Infeasible,
+		Failed:      result.Failed,
+		Status:      result.Status.String(),
+		SpaceSize:   c.Space.Size().String(),
+		Predictor:   c.Accuracy.Predictor,
+		Recipe:      cmp.Or(c.Accuracy.Recipe, p.Usual().Recipe),
+		Deviations:  c.Accuracy.Deviations,
+		WeightBits:  c.Precision.Weights,
+		ActBits:     c.Precision.Activations,
+	}
+	for _, objective := range c.Objectives {
+		info.Objectives = append(info.Objectives, objective.Metric)
+	}
+	for _, gene := range c.Space.Genes() {
+		info.Genes = append(info.Genes, gene.Name)
+	}
+	return info
+}
+
+// openPredictor returns the predictor that the value at a place of the
+// configuration names.
+func openPredictor(key, name string, at strict.Pos) (*predictor.Predictor, error) {
+	p, err := predictor.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, a.predictorAt.Errorf("accuracy: %q is neither the embedded predictor \"imagenet\" nor the file of a saved one", a.Predictor)
+		return nil, at.Errorf("%s: %q is neither the embedded predictor \"imagenet\" nor the file of a saved one", key, name)
 	}
 	if err != nil {
-		return nil, a.predictorAt.Errorf("accuracy: %v", err)
+		return nil, at.Errorf("%s: %v", key, err)
 	}
 	return p, nil
 }

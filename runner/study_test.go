@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -28,7 +29,7 @@ space:
 objectives: {maximize: [accuracy], minimize: [macs]}
 constraints: {macs: 20M, peak_memory: 400kB}
 accuracy: {predictor: imagenet}
-search: {population: 20, evaluations: 400, seed: 3}
+search: {evaluations: 400, seed: 3}
 `
 
 func runStudy(t *testing.T, text string, o Options) (*Config, *Results) {
@@ -128,6 +129,66 @@ func TestThreeObjectives(t *testing.T) {
 	}
 	if !slices.IsSorted(params) {
 		t.Error("the front is not sorted by the first minimised objective")
+	}
+}
+
+func TestStops(t *testing.T) {
+	study := strings.Replace(study, "imagenet}", "imagenet, deviations: 0}", 1) // networks so small have no lower bound above 0
+	_, whole := runStudy(t, study, Options{})
+	if whole.Run.Status != "evaluation limit" {
+		t.Errorf("without a reason to stop: status %q", whole.Run.Status)
+	}
+	half := whole.History[len(whole.History)/2].Hypervolume
+	for _, test := range []struct{ stop, status string }{
+		{fmt.Sprintf("{hypervolume: %v}", half), "target reached"},
+		{"{unchanged: 15}", "front unchanged"},
+		{fmt.Sprintf("{hypervolume: %v, unchanged: 400}", half), "target reached"},
+		{"{hypervolume: 1e12, unchanged: 15}", "front unchanged"},
+		{"{hypervolume: 1e12, unchanged: 400}", "evaluation limit"},
+		{"{}", "evaluation limit"},
+	} {
+		_, r := runStudy(t, strings.Replace(study, "seed: 3", "seed: 3, stop: "+test.stop, 1), Options{})
+		if r.Run.Status != test.status {
+			t.Errorf("stop: %s: status %q, want %q", test.stop, r.Run.Status, test.status)
+		}
+		if early := r.Run.Evaluations < 400; early != (test.status != "evaluation limit") {
+			t.Errorf("stop: %s: %d evaluations", test.stop, r.Run.Evaluations)
+		}
+		for i, h := range r.History {
+			same := whole.History[i]
+			same.Seconds = h.Seconds
+			if h != same {
+				t.Errorf("stop: %s: the search is another: %+v, want %+v", test.stop, h, same)
+			}
+			if last := i == len(r.History)-1; test.status == "target reached" && last != (h.Hypervolume >= half) {
+				t.Errorf("stop: %s: hypervolume %v after %d evaluations", test.stop, h.Hypervolume, h.Evaluations)
+			}
+		}
+	}
+}
+
+func TestOffspring(t *testing.T) {
+	_, r := runStudy(t, strings.Replace(study, "seed: 3", "seed: 3, population: 30, offspring: 10", 1), Options{})
+	for i, h := range r.History {
+		if want := 30 + 10*i; h.Evaluations != want {
+			t.Fatalf("%d evaluations after generation %d, want %d", h.Evaluations, i, want)
+		}
+	}
+}
+
+// With an epsilon the front is smaller, and what it lacks is worse by less than that.
+func TestEpsilon(t *testing.T) {
+	_, whole := runStudy(t, study, Options{})
+	_, part := runStudy(t, strings.Replace(study, "seed: 3", "seed: 3, epsilon: {accuracy: 1%, macs: 500k}", 1), Options{})
+	if len(part.Front) > len(whole.Front)*3/4 || len(part.Front) < 5 {
+		t.Errorf("%d networks on the front, %d without an epsilon", len(part.Front), len(whole.Front))
+	}
+	for _, m := range whole.Front {
+		if !slices.ContainsFunc(part.Front, func(p Member) bool {
+			return p.Bound > m.Bound-0.01-1e-9 && p.Costs.MACs < m.Costs.MACs+500_000
+		}) {
+			t.Errorf("nothing on the front is near %.4f with %d MACs", m.Bound, m.Costs.MACs)
+		}
 	}
 }
 

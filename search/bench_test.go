@@ -25,17 +25,20 @@ func BenchmarkRun(b *testing.B) {
 		}
 		return nil
 	})
-	for _, name := range []string{"random", "nsga2"} {
+	for _, name := range []string{"random", "nsga2", "islands"} {
 		for _, n := range []int{10_000, 100_000} {
 			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					objectives = objectives[:0]
 					var m search.Method[genes]
-					if name == "random" {
+					switch name {
+					case "random":
 						m = methods[name](b, space, 1)
-					} else {
+					case "nsga2":
 						m = nsga2(b, space, minimize2, search.NSGA2Settings{Seed: 1, Population: 200})
+					case "islands":
+						m = islands(b, space, search.IslandsSettings{Seed: 1})
 					}
 					result, err := search.Run(b.Context(), m, ev, search.Settings[genes]{
 						Evaluations: n, Workers: 1, Reference: []float64{3200, 300},
@@ -49,4 +52,25 @@ func BenchmarkRun(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkRunLargeFront measures the bookkeeping of [search.Run] where the front
+// has a thousand members and batches are small, as with dear evaluations.
+func BenchmarkRunLargeFront(b *testing.B) {
+	space := grid{12, 31}
+	ev := each(func(x genes) search.Evaluation {
+		v := float64((31*int(x[0]) + int(x[1])) % 961)
+		return search.Evaluation{Objectives: []float64{v, -v}}
+	})
+	const n = 20_000
+	for b.Loop() {
+		result, err := search.Run(b.Context(), methods["random"](b, space, 1), ev, search.Settings[genes]{
+			Evaluations: n, Workers: 1, Batch: 4, Reference: []float64{1000, 1000},
+			Recorder: func(search.Progress[genes]) error { return nil },
+		})
+		if err != nil || len(result.Front) != 961 {
+			b.Fatal(len(result.Front), err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/evaluation")
 }

@@ -21,6 +21,7 @@ const (
 type distinct[G any] struct {
 	space     Space[G]
 	seen      map[string]struct{} // keys of all that was handed out
+	elsewhere map[string]struct{} // more keys that are not new; it only reads them
 	exhausted bool                // a sample found nothing new
 }
 
@@ -35,6 +36,9 @@ func (d *distinct[G]) take(genome G) (key string, ok bool) {
 	if _, old := d.seen[key]; old {
 		return key, false
 	}
+	if _, old := d.elsewhere[key]; old {
+		return key, false
+	}
 	d.seen[key] = struct{}{}
 	return key, true
 }
@@ -44,7 +48,7 @@ func (d *distinct[G]) sample(rng *rand.Rand) (genome G, key string, err error) {
 	if d.exhausted {
 		return genome, "", ErrExhausted
 	}
-	tries := min(minTries+triesPerSeen*len(d.seen), maxTries)
+	tries := min(minTries+triesPerSeen*(len(d.seen)+len(d.elsewhere)), maxTries)
 	for range tries {
 		genome, err = d.space.Sample(rng)
 		if err != nil {

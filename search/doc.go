@@ -16,16 +16,42 @@
 //		err = method.Tell(batch, evaluations)
 //	}
 //
-// There are three methods. [Random] draws distinct candidates. [NSGA2] evolves
-// them towards the Pareto front, under constraints. [Guided] is for evaluations that
-// take minutes or days: a [Surrogate], which learns from what was evaluated, says
-// which candidates are likely to add most to the front.
+// There are six methods:
+//
+//   - [Random] draws distinct candidates. It is the yardstick of the others.
+//   - [NSGA2] evolves a population towards the Pareto front, under constraints.
+//   - [Islands] are several such populations that evolve side by side, for
+//     evaluations so cheap that one core cannot propose fast enough.
+//   - [Evolution] is aging evolution on scalarisations of the objectives. It never
+//     waits for the slowest evaluation.
+//   - [Local] is Pareto local search: it looks at the neighbours of what is best.
+//   - [Guided] is for evaluations that take minutes or days: a [Surrogate], which
+//     learns from what was evaluated, says which candidates are likely to add most
+//     to the front.
+//
+// # Stop and go on
+//
+// [Run] ends after so many evaluations, at a hypervolume that is enough, or when the
+// front has not changed for long; see [Settings].
+//
+// Every method saves its state at any moment, also while candidates are being
+// evaluated, and goes on from it exactly as it would have:
+//
+//	state, err := method.MarshalBinary()
+//	// later, elsewhere, with a method newly made in the same way
+//	err = method.UnmarshalBinary(state)
+//	batch := method.Pending() // proposed, but not evaluated in time
+//
+// Run evaluates first what is pending. With what was evaluated so far as
+// [Settings.Earlier], it comes to the result of a search that was never
+// interrupted.
 //
 // # What holds for every method
 //
 // One seed gives one result. Every random decision draws from a stream of its
 // own, keyed by (seed, purpose, generation, index), and nothing depends on the
-// number of workers, the size of batches, the order of results or the time.
+// number of workers or cores, the size of batches, the order of results, the time,
+// or on interruptions.
 //
 // No candidate is proposed twice: candidates are one if their [Space.Key] is
 // one. A space that has nothing new to give ends the search with [ErrExhausted].

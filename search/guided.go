@@ -15,6 +15,11 @@ import (
 
 // A Surrogate is what a [Guided] search believes of candidates that were not
 // evaluated. It is called from one goroutine.
+//
+// The same calls in the same order give the same answers. To ask again, or of
+// other candidates, without learning in between changes no later answer: so a
+// search that is resumed can make a new Surrogate what the old one was, by telling
+// it all again and asking little.
 type Surrogate[G any] interface {
 	// Learn tells it of an evaluated candidate that has objectives.
 	Learn(genome G, objectives []float64) error
@@ -23,7 +28,8 @@ type Surrogate[G any] interface {
 	// objectives that are known without an evaluation need be right.
 	Guess(genomes []G, guesses []Guess) error
 	// Trusted reports whether what it has learnt so far is good for anything,
-	// such as ranking candidates better than the known objectives alone.
+	// such as ranking candidates better than the known objectives alone. If it is
+	// before it has learnt anything, it is asked for the first candidates too.
 	Trusted() (bool, error)
 }
 
@@ -44,7 +50,7 @@ type Guess struct {
 // hypervolume improvement). Objectives that are known beforehand, such as MACs,
 // count as known.
 //
-// The first candidates are drawn, in equal numbers from strata of the first
+// The first candidates are drawn, unless the surrogate is trusted already, in equal numbers from strata of the first
 // objective that is known, so that cheap and dear ones are there from the
 // beginning. From then on it proposes batches, each member in the belief that those
 // before it turn out as expected (Ginsbourger, Le Riche and Carraro, "Kriging is
@@ -62,14 +68,12 @@ type Guided[G any] struct {
 	archive    *pareto.Archive[Candidate[G]]
 	worst      []float64 // of all evaluated, by objective; nil at first
 
-	batch     []Candidate[G] // under way, in order of proposal
-	results   []Evaluation   // of the batch
-	asked     int            // of the batch
-	told      int            // of the batch
-	evaluated int            // before the batch
-	round     int            // batches before
-	source    *rand.PCG
-	rng       *rand.Rand
+	rounds [][]Outcome[G] // batches that were learnt
+	queue  queue[G]       // the batch under way: what was asked for
+	plan   []Candidate[G] // the rest of it
+
+	source *rand.PCG // seeded anew for every batch: no state
+	rng    *rand.Rand
 }
 
 // GuidedSettings are the settings of [Guided]. The zero value is ready to use.
@@ -122,56 +126,45 @@ func (m *Guided[G]) Ask(n int) ([]Candidate[G], error) {
 	if n < 1 {
 		return nil, fmt.Errorf("search: asked for %d candidates, want 1 or more", n)
 	}
-	if len(m.batch) == 0 {
+	if len(m.plan) == 0 {
+		if len(m.queue.outcomes) > 0 {
+			return nil, ErrPending
+		}
 		if err := m.propose(); err != nil {
 			return nil, err
 		}
-		m.results = make([]Evaluation, len(m.batch))
 	}
-	n = min(n, len(m.batch)-m.asked)
-	if n == 0 {
-		return nil, ErrPending
-	}
-	m.asked += n
-	return slices.Clone(m.batch[m.asked-n : m.asked]), nil
+	return m.queue.putSome(&m.plan, n), nil
 }
 
 // Tell implements [Method]. With the last result of a batch the surrogate learns
 // it. Unless the surrogate fails, an error changes nothing.
 func (m *Guided[G]) Tell(candidates []Candidate[G], evaluations []Evaluation) error {
-	if err := checkTold(candidates, evaluations); err != nil {
+	if err := m.queue.tell(candidates, evaluations, len(m.directions)); err != nil {
 		return err
 	}
-	told := make(map[int]bool, len(candidates))
-	for _, c := range candidates {
-		i := c.ID - m.evaluated
-		if i < 0 || i >= m.asked || m.batch[i].Key != c.Key {
-			return fmt.Errorf("search: told of candidate %d, which was not asked for in this batch", c.ID)
-		}
-		if told[i] || m.results[i].done() {
-			return fmt.Errorf("search: told of candidate %d twice", c.ID)
-		}
-		told[i] = true
-	}
-	for i, c := range candidates {
-		m.results[c.ID-m.evaluated] = evaluations[i].checked(len(m.directions))
-	}
-	m.told += len(candidates)
-	if m.told < len(m.batch) {
+	if len(m.plan) > 0 || len(m.queue.outcomes) == 0 || !m.queue.complete() {
 		return nil
 	}
-	for i, e := range m.results { // in order of proposal, whatever that of the results was
-		if err := m.learn(m.batch[i], e); err != nil {
+	return m.learn(m.queue.take(len(m.queue.outcomes)))
+}
+
+// Pending implements [Method].
+func (m *Guided[G]) Pending() []Candidate[G] { return m.queue.pending() }
+
+// learn ends a batch. It learns in order of proposal, whatever that of the
+// results was.
+func (m *Guided[G]) learn(batch []Outcome[G]) error {
+	for _, o := range batch {
+		if err := m.learnOne(o.Candidate, o.Evaluation); err != nil {
 			return err
 		}
 	}
-	m.evaluated += len(m.batch)
-	m.batch, m.results, m.asked, m.told = nil, nil, 0, 0
-	m.round++
+	m.rounds = append(m.rounds, batch)
 	return nil
 }
 
-func (m *Guided[G]) learn(c Candidate[G], e Evaluation) error {
+func (m *Guided[G]) learnOne(c Candidate[G], e Evaluation) error {
 	if e.Err != nil || e.Objectives == nil || pareto.CheckPoint(e.Objectives, len(m.directions)) != nil {
 		return nil
 	}
@@ -200,24 +193,35 @@ func worse(d pareto.Direction, a, b float64) float64 {
 	return min(a, b)
 }
 
-// propose fills the batch.
+// propose plans a batch. With an error it changes nothing.
 func (m *Guided[G]) propose() error {
-	seedStream(m.source, m.settings.Seed, forOffspring, m.round, 0)
-	var err error
-	switch trusted := false; {
-	case m.round == 0:
-		err = m.first()
-	default:
-		if trusted, err = m.surrogate.Trusted(); err == nil && trusted {
-			err = m.choose()
+	err := m.fill()
+	if err != nil {
+		for _, c := range m.plan {
+			delete(m.candidates.seen, c.Key)
 		}
+		m.plan = nil
+	}
+	return err
+}
+
+// fill fills the batch.
+func (m *Guided[G]) fill() error {
+	seedStream(m.source, m.settings.Seed, forOffspring, len(m.rounds), 0)
+	trusted, err := m.trusted()
+	switch {
+	case err != nil:
+	case trusted:
+		err = m.choose()
+	case len(m.rounds) == 0:
+		err = m.first()
 	}
 	if err != nil {
 		return err
 	}
 	// What is missing of the batch, evolution has to find.
-	for len(m.batch) < m.size() {
-		if err := m.breed(); errors.Is(err, ErrExhausted) && len(m.batch) > 0 {
+	for len(m.plan) < m.size() {
+		if err := m.breed(); errors.Is(err, ErrExhausted) && len(m.plan) > 0 {
 			break
 		} else if err != nil {
 			return err
@@ -226,19 +230,28 @@ func (m *Guided[G]) propose() error {
 	return nil
 }
 
+// trusted reports whether the surrogate is to be asked for the batch.
+func (m *Guided[G]) trusted() (bool, error) {
+	trusted, err := m.surrogate.Trusted()
+	if err != nil {
+		err = fmt.Errorf("search: guided: %w", err)
+	}
+	return trusted, err
+}
+
 // size returns the size of the batch.
 func (m *Guided[G]) size() int {
-	if m.round == 0 {
+	if len(m.rounds) == 0 {
 		return m.settings.First
 	}
 	const share, least, most = 10, 6, 50
-	return cmp.Or(m.settings.Batch, min(max(m.evaluated/share, least), most))
+	return cmp.Or(m.settings.Batch, min(max(m.queue.first/share, least), most))
 }
 
 // put adds a candidate, whose key was taken, to the batch.
 func (m *Guided[G]) put(genome G, key, operator string, parents ...int) {
-	m.batch = append(m.batch, Candidate[G]{
-		ID: m.evaluated + len(m.batch), Genome: genome, Key: key, Generation: m.round, Operator: operator, Parents: parents,
+	m.plan = append(m.plan, Candidate[G]{
+		ID: m.queue.next() + len(m.plan), Genome: genome, Key: key, Generation: len(m.rounds), Operator: operator, Parents: parents,
 	})
 }
 
@@ -442,7 +455,7 @@ func (m *Guided[G]) choose() error {
 			return fmt.Errorf("search: guided: %w", err)
 		}
 	}
-	for len(m.batch) < m.size() {
+	for len(m.plan) < m.size() {
 		best := 0
 		for i := range pool {
 			if gain[i] > gain[best] {
@@ -452,11 +465,11 @@ func (m *Guided[G]) choose() error {
 		if len(pool) == 0 || gain[best] <= 0 {
 			return nil
 		}
-		if fresh[best] < len(m.batch) {
+		if fresh[best] < len(m.plan) {
 			if gain[best], err = expectedGain(volume, &guesses[best], draws); err != nil {
 				return fmt.Errorf("search: guided: %w", err)
 			}
-			fresh[best] = len(m.batch)
+			fresh[best] = len(m.plan)
 			continue
 		}
 		gain[best] = 0
@@ -565,4 +578,121 @@ func expectedGain(volume *pareto.Volume, g *Guess, draws []draw) (float64, error
 		sum += d.weight * gain
 	}
 	return sum, nil
+}
+
+// savedGuided is the state of [Guided] as gob can write it.
+type savedGuided[G any] struct {
+	Rounds    [][]savedOutcome[G]
+	Queue     savedQueue[G]
+	Plan      []Candidate[G]
+	Exhausted bool
+}
+
+func (m *Guided[G]) setup() any {
+	return struct {
+		Seed              uint64
+		First, Batch, All int
+		Directions        []pareto.Direction
+	}{m.settings.Seed, m.settings.First, m.settings.Batch, len(m.settings.All), m.directions}
+}
+
+// MarshalBinary implements [Method].
+func (m *Guided[G]) MarshalBinary() ([]byte, error) {
+	s := savedGuided[G]{Queue: m.queue.save(), Plan: m.plan, Exhausted: m.candidates.exhausted}
+	for _, round := range m.rounds {
+		s.Rounds = append(s.Rounds, saveOutcomes(round))
+	}
+	return marshalState("guided", m.setup(), s)
+}
+
+// UnmarshalBinary implements [Method]. The state of the surrogate is not part of
+// the state: the method's surrogate must be new, too, and learns all outcomes
+// again. That takes what the surrogate took so far to learn, less what it took to
+// guess. If the surrogate fails, the method cannot be used any more.
+func (m *Guided[G]) UnmarshalBinary(data []byte) error {
+	var s savedGuided[G]
+	if err := unmarshalState(data, "guided", m.setup(), &s); err != nil {
+		return err
+	}
+	if m.queue.next() > 0 || len(m.plan) > 0 {
+		return errors.New("search: load guided: the method is not new")
+	}
+	queue := loadQueue(s.Queue)
+	var rounds [][]Outcome[G]
+	for _, round := range s.Rounds {
+		rounds = append(rounds, loadOutcomes(round))
+	}
+	seen, err := m.checkState(rounds, queue, s.Plan)
+	if err != nil {
+		return fmt.Errorf("search: load guided: %w", err)
+	}
+	for _, round := range rounds {
+		if err := m.ask(round[0].Genome); err != nil {
+			return err
+		}
+		if err := m.learn(round); err != nil {
+			return err
+		}
+	}
+	if len(queue.outcomes) > 0 {
+		err = m.ask(queue.outcomes[0].Genome)
+	} else if len(s.Plan) > 0 {
+		err = m.ask(s.Plan[0].Genome)
+	}
+	m.queue, m.plan = queue, s.Plan
+	m.candidates.seen, m.candidates.exhausted = seen, s.Exhausted
+	return err
+}
+
+// ask asks the surrogate what it was asked when a batch was planned, as far as it
+// matters to it; genome is any.
+func (m *Guided[G]) ask(genome G) error {
+	trusted, err := m.trusted()
+	if err == nil && trusted {
+		_, err = m.guess([]G{genome})
+	}
+	return err
+}
+
+// checkState returns an error unless these may be the state of a search. It
+// returns the keys in it.
+func (m *Guided[G]) checkState(rounds [][]Outcome[G], q queue[G], plan []Candidate[G]) (seen map[string]struct{}, err error) {
+	seen = make(map[string]struct{})
+	see := func(c Candidate[G]) error {
+		if c.ID != len(seen) {
+			return fmt.Errorf("candidate %d is where %d should be", c.ID, len(seen))
+		}
+		if _, twice := seen[c.Key]; twice {
+			return fmt.Errorf("candidate %d was proposed before", c.ID)
+		}
+		seen[c.Key] = struct{}{}
+		return nil
+	}
+	for _, round := range rounds {
+		if len(round) == 0 {
+			return nil, errors.New("an empty batch")
+		}
+		for _, o := range round {
+			if err := see(o.Candidate); err != nil {
+				return nil, err
+			}
+			if err := o.check(len(m.directions)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if q.first != len(seen) {
+		return nil, fmt.Errorf("%d candidates were learnt, want %d", len(seen), q.first)
+	}
+	for _, o := range q.outcomes {
+		if err := see(o.Candidate); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range plan {
+		if err := see(c); err != nil {
+			return nil, err
+		}
+	}
+	return seen, q.check(len(m.directions))
 }

@@ -17,6 +17,15 @@ func nsga2(t testing.TB, space search.Space[genes], directions []pareto.Directio
 	return m
 }
 
+func islands(t testing.TB, space search.Space[genes], settings search.IslandsSettings) *search.Islands[genes] {
+	t.Helper()
+	m, err := search.NewIslands(space, minimize2, settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 func frontPoints(result search.Result[genes]) [][]float64 {
 	var points [][]float64
 	for _, o := range result.Front {
@@ -115,13 +124,58 @@ func TestNSGA2Operators(t *testing.T) {
 				if len(o.Parents) != parents[o.Operator] {
 					t.Errorf("candidate %d: %s of %d parents", o.ID, o.Operator, len(o.Parents))
 				}
-				if (o.Generation == 0) != (o.ID < 20) {
+				if (o.Generation == 0) != (o.ID < 12) {
 					t.Errorf("candidate %d is of generation %d", o.ID, o.Generation)
 				}
 			}
 			slices.Sort(got)
 			if got = slices.Compact(got); !slices.Equal(got, c.want) {
 				t.Errorf("operators %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// Where all candidates are on the front, population and generations grow with the
+// search, up to a limit; where one is the best, the population stays small.
+func TestNSGA2Grows(t *testing.T) {
+	space := grid{12, 31}
+	for _, c := range []struct {
+		name    string
+		front   float64 // sign: does the second objective oppose the first?
+		parents [2]int  // of the generation from candidate 6,000 on: least and most
+	}{
+		{"all on the front", -1, [2]int{100, 200}},
+		{"one on the front", 1, [2]int{6, 12}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ev := each(func(x genes) search.Evaluation {
+				sum := 0.
+				for _, v := range x {
+					sum = 31*sum + float64(v)
+				}
+				return search.Evaluation{Objectives: []float64{sum, c.front * sum}}
+			})
+			_, all := history(t, nsga2(t, space, minimize2, search.NSGA2Settings{Seed: 1}), ev, search.Settings[genes]{Evaluations: 7000})
+			children := make(map[int]int) // by generation
+			parents := make(map[int]bool)
+			watched := all[6000].Generation
+			for _, o := range all {
+				children[o.Generation]++
+				for _, p := range o.Parents {
+					if o.Generation == watched {
+						parents[p] = true
+					}
+				}
+			}
+			if n := len(parents); n < c.parents[0] || n > c.parents[1] {
+				t.Errorf("%d parents have children in generation %d, want %v", n, watched, c.parents)
+			}
+			for id, want := range map[int]int{0: 12, 12: 1, 1000: 25, 2500: 62, 6000: 150} {
+				// A generation is as large as it was at its beginning.
+				if got := children[all[id].Generation]; got > want || got < want*9/10 {
+					t.Errorf("candidate %d is of a generation of %d, want %d", id, got, want)
+				}
 			}
 		})
 	}

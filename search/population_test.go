@@ -39,7 +39,7 @@ func TestSurvival(t *testing.T) {
 		population := newPopulation(new(source))
 		for _, i := range order {
 			population.Individuals = append(population.Individuals,
-				eaopt.Individual{Genome: &member[int]{Candidate: Candidate[int]{ID: i}, Evaluation: ordered[i].Evaluation}})
+				eaopt.Individual{Genome: &member[int]{Outcome: Outcome[int]{Candidate[int]{ID: i}, ordered[i].Evaluation}}})
 		}
 
 		fitness := make([]float64, len(ordered))
@@ -78,8 +78,7 @@ func TestSurvivalIsStable(t *testing.T) {
 	population := newPopulation(new(source))
 	for i := range 100 {
 		population.Individuals = append(population.Individuals, eaopt.Individual{Genome: &member[int]{
-			Candidate:  Candidate[int]{ID: i},
-			Evaluation: Evaluation{Violation: float64(2 - i%2)}, // the odd ones are better
+			Outcome: Outcome[int]{Candidate[int]{ID: i}, Evaluation{Violation: float64(2 - i%2)}}, // the odd ones are better
 		}})
 	}
 	if err := (survival[int]{directions: make([]pareto.Direction, 1), least: 60, most: 60}).Apply(&population); err != nil {
@@ -124,8 +123,8 @@ func TestTournament(t *testing.T) {
 // eaopt's crossover must leave the mate as it is, fitness and all.
 func TestCrossoverLeavesTheMate(t *testing.T) {
 	population := newPopulation(new(source))
-	a := newIndividual[int](sum{}, Candidate[int]{Genome: 1, Key: "a"})
-	b := newIndividual[int](sum{}, Candidate[int]{Genome: 2, Key: "b"})
+	a := newIndividual[int](sum{}, Outcome[int]{Candidate: Candidate[int]{Genome: 1, Key: "a"}})
+	b := newIndividual[int](sum{}, Outcome[int]{Candidate: Candidate[int]{Genome: 2, Key: "b"}})
 	child := eaopt.Individual{Genome: a.Genome.Clone(), Evaluated: true}
 	child.Crossover(b, population.RNG)
 	child.Mutate(population.RNG)

@@ -1,7 +1,6 @@
 package search
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -16,7 +15,7 @@ type Random[G any] struct {
 	directions []pareto.Direction
 	seed       uint64
 	candidates distinct[G]
-	proposed   int
+	queue      queue[G]
 
 	source *rand.PCG // seeded anew for every candidate: no state
 	rng    *rand.Rand
@@ -48,29 +47,67 @@ func (r *Random[G]) Ask(n int) ([]Candidate[G], error) {
 	}
 	batch := make([]Candidate[G], 0, min(n, 1024))
 	for len(batch) < n {
-		seedStream(r.source, r.seed, forSample, 0, r.proposed)
+		id := r.queue.next()
+		seedStream(r.source, r.seed, forSample, 0, id)
 		genome, key, err := r.candidates.sample(r.rng)
-		if errors.Is(err, ErrExhausted) && len(batch) > 0 {
-			break
+		if err != nil && len(batch) > 0 {
+			break // the next call meets it
 		}
 		if err != nil {
 			return nil, err
 		}
-		batch = append(batch, Candidate[G]{ID: r.proposed, Genome: genome, Key: key, Operator: BySample})
-		r.proposed++
+		c := Candidate[G]{ID: id, Genome: genome, Key: key, Operator: BySample}
+		r.queue.put(c)
+		batch = append(batch, c)
 	}
 	return batch, nil
 }
 
 // Tell implements [Method]. A random search learns nothing from it.
 func (r *Random[G]) Tell(candidates []Candidate[G], evaluations []Evaluation) error {
-	if err := checkTold(candidates, evaluations); err != nil {
+	if err := r.queue.tell(candidates, evaluations, len(r.directions)); err != nil {
 		return err
 	}
-	for _, c := range candidates {
-		if c.ID < 0 || c.ID >= r.proposed {
-			return fmt.Errorf("search: told of candidate %d, which was not asked for", c.ID)
-		}
+	done := 0
+	for done < len(r.queue.outcomes) && r.queue.outcomes[done].done() {
+		done++
 	}
+	r.queue.take(done)
+	return nil
+}
+
+// Pending implements [Method].
+func (r *Random[G]) Pending() []Candidate[G] { return r.queue.pending() }
+
+// savedRandom is the state of [Random] as gob can write it.
+type savedRandom[G any] struct {
+	Seen  savedDistinct
+	Queue savedQueue[G]
+}
+
+func (r *Random[G]) setup() any {
+	return struct {
+		Seed       uint64
+		Directions []pareto.Direction
+	}{r.seed, r.directions}
+}
+
+// MarshalBinary implements [Method].
+func (r *Random[G]) MarshalBinary() ([]byte, error) {
+	return marshalState("random", r.setup(), savedRandom[G]{r.candidates.save(), r.queue.save()})
+}
+
+// UnmarshalBinary implements [Method].
+func (r *Random[G]) UnmarshalBinary(data []byte) error {
+	var s savedRandom[G]
+	if err := unmarshalState(data, "random", r.setup(), &s); err != nil {
+		return err
+	}
+	queue := loadQueue(s.Queue)
+	if err := queue.check(len(r.directions)); err != nil {
+		return fmt.Errorf("search: load random: %w", err)
+	}
+	r.candidates.load(s.Seen)
+	r.queue = queue
 	return nil
 }

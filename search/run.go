@@ -1,10 +1,13 @@
 package search
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -15,8 +18,15 @@ import (
 // Settings are the settings of [Run]. The zero value evaluates on all cores until
 // the space is exhausted.
 type Settings[G any] struct {
-	// Evaluations is the number of candidates to evaluate. 0 means no limit.
+	// Evaluations is the number of candidates to evaluate, those of Earlier
+	// included. 0 means no limit.
 	Evaluations int
+	// Target is the hypervolume of the front that is enough, in the product of the
+	// objectives' units. It needs a Reference. 0 means that none is.
+	Target float64
+	// Stagnation is the number of evaluations in a row after which, if none of them
+	// changed the front, be it empty, the search ends. 0 means that it goes on.
+	Stagnation int
 	// Batch is the greatest number of candidates to ask for at a time. 0 means 256.
 	// The methods of this package propose the same candidates in batches of any
 	// size. Smaller ones give more frequent records, larger ones keep more workers
@@ -31,9 +41,18 @@ type Settings[G any] struct {
 	// Workers is the number of calls of the evaluator at a time. 0 means
 	// [runtime.GOMAXPROCS].
 	Workers int
-	// Reference is the reference point of [Progress.Hypervolume], in the
-	// objectives' units. Without one, no hypervolume is computed.
+	// Reference is the reference point of [Progress.Hypervolume] and of Target, in
+	// the objectives' units. Without one, no hypervolume is computed.
 	Reference []float64
+	// Epsilon says for each objective, in its unit, which difference does not
+	// matter: the front then is that of [pareto.NewEpsilonArchive], of bounded
+	// size. A candidate with an objective of more than 2^53 epsilons counts as
+	// failed. Without it the front is exact.
+	Epsilon []float64
+	// Earlier is what was evaluated when the search was interrupted, if m goes on
+	// with one: all of it, in any order. It is counted and may be on the front as if
+	// it were evaluated now, but m is not told of it.
+	Earlier []Outcome[G]
 	// Recorder, if there is one, is called after each batch. It observes. An error
 	// ends the search.
 	Recorder func(Progress[G]) error
@@ -48,6 +67,7 @@ func (s Settings[G]) withDefaults(directions []pareto.Direction) (Settings[G], e
 		standard int
 	}{
 		{"evaluations", &s.Evaluations, 0},
+		{"stagnation", &s.Stagnation, 0},
 		{"batch", &s.Batch, 256},
 		{"chunk", &s.Chunk, 64},
 		{"workers", &s.Workers, runtime.GOMAXPROCS(0)},
@@ -59,8 +79,19 @@ func (s Settings[G]) withDefaults(directions []pareto.Direction) (Settings[G], e
 			*n.value = n.standard
 		}
 	}
+	if !(s.Target >= 0) {
+		problems = append(problems, fmt.Errorf("target is %v, want 0 or more", s.Target))
+	}
+	if s.Target > 0 && s.Reference == nil {
+		problems = append(problems, errors.New("a target needs a reference"))
+	}
 	if s.Reference != nil {
-		if _, err := pareto.Hypervolume(nil, s.Reference, directions); err != nil {
+		if _, err := pareto.NewVolume(s.Reference, directions); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	if s.Epsilon != nil {
+		if _, err := pareto.NewEpsilonArchive[Outcome[G]](directions, s.Epsilon); err != nil {
 			problems = append(problems, err)
 		}
 	}
@@ -80,13 +111,14 @@ type Progress[G any] struct {
 	Counts
 	Batch       []Outcome[G] // what was evaluated last, in order of proposal
 	FrontSize   int
+	Unchanged   int     // evaluations since the front changed last
 	Hypervolume float64 // of the front; 0 without Settings.Reference
 
-	archive *pareto.Archive[Outcome[G]]
+	front *tracker[G]
 }
 
 // Front returns the front so far, as [Result] has it. The slice is the caller's.
-func (p Progress[G]) Front() []Outcome[G] { return front(p.archive) }
+func (p Progress[G]) Front() []Outcome[G] { return p.front.outcomes() }
 
 // Status says why a search ended.
 type Status int
@@ -96,6 +128,8 @@ const (
 	EvaluationLimit               // all evaluations asked for are done
 	Exhausted                     // the method found nothing new
 	Interrupted                   // the context was done
+	TargetReached                 // the front has the hypervolume asked for
+	Stagnated                     // the front has not changed for long
 )
 
 // String returns the status in words.
@@ -109,6 +143,10 @@ func (s Status) String() string {
 		return "exhausted"
 	case Interrupted:
 		return "interrupted"
+	case TargetReached:
+		return "target reached"
+	case Stagnated:
+		return "front unchanged"
 	}
 	return "Status(" + strconv.Itoa(int(s)) + ")"
 }
@@ -117,18 +155,28 @@ func (s Status) String() string {
 type Result[G any] struct {
 	Counts
 	// Front holds the feasible candidates that no other evaluated one dominates,
-	// one for each vector of objectives, the earliest. They are sorted by the first
-	// minimised objective, the first of all if there is none, best first.
+	// one for each vector of objectives, the earliest; with [Settings.Epsilon] a
+	// part of them. They are sorted by the first minimised objective, the first of
+	// all if there is none, best first.
 	Front  []Outcome[G]
 	Status Status
 }
 
 // Run searches: it asks m for candidates, has ev evaluate them concurrently,
-// tells m, and keeps the front.
+// tells m, and keeps the front. What is pending in m comes first.
 //
-// It ends when the settings' number of evaluations is done, when m is exhausted
-// or when ctx is done, and Result.Status says which. None of these is an error.
-// Once ctx is done, errors of the evaluator are taken for its consequence.
+// It ends when the settings' number of evaluations is done, when their target is
+// reached or the front stagnates, when m is exhausted or when ctx is done, and
+// Result.Status says which. None of these is an error. Once ctx is done, errors of
+// the evaluator are taken for its consequence.
+//
+// Target and stagnation are looked for after each evaluation, in order of
+// proposal. When one is found, what has been asked for is still evaluated: so the
+// result does not depend on the number of workers, but on the settings' batch.
+//
+// A search that was interrupted goes on with the same m, or with one that has
+// loaded the state of it, and the outcomes so far as [Settings.Earlier]. It comes
+// to the result that it would have come to without the interruption.
 //
 // With an error, of the evaluator, the space, the method, the recorder or in the
 // settings, comes the result so far. In every case each evaluation that the
@@ -139,13 +187,17 @@ func Run[G any](ctx context.Context, m Method[G], ev Evaluator[G], settings Sett
 	if err != nil {
 		return Result[G]{}, fmt.Errorf("search: settings: %w", err)
 	}
-	archive, err := pareto.NewArchive[Outcome[G]](directions)
-	if err != nil {
+	r := run[G]{method: m, evaluator: ev, settings: settings, directions: directions, pending: m.Pending()}
+	if r.front, err = newTracker[G](directions, settings); err != nil {
 		return Result[G]{}, fmt.Errorf("search: %w", err)
 	}
-	r := run[G]{method: m, evaluator: ev, settings: settings, directions: directions, archive: archive}
+	r.earlier = slices.SortedStableFunc(slices.Values(settings.Earlier), func(a, b Outcome[G]) int { return cmp.Compare(a.ID, b.ID) })
+
 	status, err := r.loop(ctx)
-	return Result[G]{Counts: r.counts, Front: front(archive), Status: status}, err
+	if rest := r.countEarlier(math.MaxInt); rest != nil && err == nil {
+		status, err = Failed, rest
+	}
+	return Result[G]{Counts: r.counts, Front: r.front.outcomes(), Status: status}, err
 }
 
 type run[G any] struct {
@@ -154,23 +206,34 @@ type run[G any] struct {
 	settings   Settings[G]
 	directions []pareto.Direction
 
-	archive *pareto.Archive[Outcome[G]]
+	pending []Candidate[G] // to evaluate before the method is asked
+	earlier []Outcome[G]   // not counted yet, in order of proposal
+	front   *tracker[G]
 	counts  Counts
+	stop    Status // why to stop; Failed if there is no reason yet
 }
 
 func (r *run[G]) loop(ctx context.Context) (Status, error) {
 	for {
+		if len(r.pending) == 0 {
+			if err := r.countEarlier(math.MaxInt); err != nil {
+				return Failed, err
+			}
+			if r.stop != Failed {
+				return r.stop, nil
+			}
+		}
 		n := r.settings.Batch
 		if limit := r.settings.Evaluations; limit > 0 {
-			n = min(n, limit-r.counts.Evaluations)
+			n = min(n, limit-r.counts.Evaluations-len(r.earlier))
 		}
-		if n == 0 {
+		if n <= 0 {
 			return EvaluationLimit, nil
 		}
 		if ctx.Err() != nil {
 			return Interrupted, nil
 		}
-		batch, err := r.method.Ask(n)
+		batch, err := r.ask(n)
 		if errors.Is(err, ErrExhausted) {
 			return Exhausted, nil
 		}
@@ -186,12 +249,26 @@ func (r *run[G]) loop(ctx context.Context) (Status, error) {
 			return Failed, errors.Join(evalErr, err)
 		}
 		if ctx.Err() != nil {
-			continue // all may have been done in time
+			if slices.ContainsFunc(evaluations, missing) {
+				return Interrupted, nil
+			}
+			continue // all were done in time
 		}
 		if evalErr != nil {
 			return Failed, fmt.Errorf("search: evaluate: %w", evalErr)
 		}
 	}
+}
+
+// ask returns the next candidates, n at most.
+func (r *run[G]) ask(n int) ([]Candidate[G], error) {
+	if len(r.pending) == 0 {
+		return r.method.Ask(n)
+	}
+	n = min(n, len(r.pending))
+	batch := r.pending[:n:n]
+	r.pending = r.pending[n:]
+	return batch, nil
 }
 
 // evaluate evaluates a batch in chunks on several goroutines, and checks the
@@ -218,7 +295,7 @@ func (r *run[G]) evaluate(ctx context.Context, batch []Candidate[G]) ([]Evaluati
 				whole := ctx.Err() == nil // what is missing then is the evaluator's fault
 				for k := begin; k < end; k++ {
 					if whole || out[k].done() {
-						out[k] = out[k].checked(len(r.directions))
+						out[k] = r.checked(out[k])
 					}
 				}
 			}
@@ -228,55 +305,118 @@ func (r *run[G]) evaluate(ctx context.Context, batch []Candidate[G]) ([]Evaluati
 	return out, context.Cause(ctx)
 }
 
-// take tells the method what was evaluated, and keeps and records it.
-func (r *run[G]) take(batch []Candidate[G], evaluations []Evaluation) error {
-	outcomes := make([]Outcome[G], 0, len(batch))
-	candidates := make([]Candidate[G], 0, len(batch))
-	told := make([]Evaluation, 0, len(batch))
-	for i, e := range evaluations {
-		if e.done() {
-			outcomes = append(outcomes, Outcome[G]{batch[i], e})
-			candidates = append(candidates, batch[i])
-			told = append(told, e)
+// checked returns e, as failed if it is not what an [Evaluation] may be.
+func (r *run[G]) checked(e Evaluation) Evaluation {
+	e = e.checked(len(r.directions))
+	if !e.feasible() {
+		return e
+	}
+	for k, epsilon := range r.settings.Epsilon {
+		if v := e.Objectives[k]; epsilon > 0 && math.Abs(v/epsilon) > 1<<53 {
+			e.Err = fmt.Errorf("search: objective %d is %v, too large for its epsilon %v", k, v, epsilon)
 		}
 	}
-	if len(outcomes) == 0 {
+	return e
+}
+
+// missing reports whether there is no result.
+func missing(e Evaluation) bool { return !e.done() }
+
+// take tells the method what was evaluated, and keeps and records it.
+func (r *run[G]) take(batch []Candidate[G], evaluations []Evaluation) error {
+	if slices.ContainsFunc(evaluations, missing) { // as after an error
+		var candidates []Candidate[G]
+		var there []Evaluation
+		for i, e := range evaluations {
+			if !missing(e) {
+				candidates, there = append(candidates, batch[i]), append(there, e)
+			}
+		}
+		batch, evaluations = candidates, there
+	}
+	if len(batch) == 0 {
 		return nil
 	}
-	if err := r.method.Tell(candidates, told); err != nil {
+	if err := r.method.Tell(batch, evaluations); err != nil {
 		return err
 	}
+	outcomes := make([]Outcome[G], len(batch))
+	for i := range outcomes {
+		outcomes[i] = Outcome[G]{batch[i], evaluations[i]}
+	}
 	for _, o := range outcomes {
-		r.counts.Evaluations++
-		r.counts.Generations = max(r.counts.Generations, o.Generation+1)
-		switch {
-		case o.Err != nil:
-			r.counts.Failed++
-		case o.Violation > 0:
-			r.counts.Infeasible++
-		default:
-			if _, err := r.archive.Add(o.Key, o.Objectives, o); err != nil {
-				return fmt.Errorf("search: candidate %d: %w", o.ID, err)
-			}
+		if err := r.countEarlier(o.ID); err != nil {
+			return err
+		}
+		if err := r.count(o); err != nil {
+			return err
+		}
+	}
+	if len(r.pending) == 0 {
+		if err := r.countEarlier(math.MaxInt); err != nil {
+			return err
 		}
 	}
 	return r.record(outcomes)
+}
+
+// countEarlier counts the earlier outcomes of candidates that were proposed before
+// the one with this ID.
+func (r *run[G]) countEarlier(id int) error {
+	for len(r.earlier) > 0 && r.earlier[0].ID < id {
+		o := r.earlier[0]
+		r.earlier = r.earlier[1:]
+		o.Evaluation = r.checked(o.Evaluation)
+		if err := r.count(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// count takes an outcome into the counts and the front, and looks whether to stop.
+// Outcomes come in order of proposal, unless some are missing.
+func (r *run[G]) count(o Outcome[G]) error {
+	r.counts.Evaluations++
+	r.counts.Generations = max(r.counts.Generations, o.Generation+1)
+	switch {
+	case o.Err != nil:
+		r.counts.Failed++
+	case o.Violation > 0:
+		r.counts.Infeasible++
+	}
+	if err := r.front.add(o); err != nil {
+		return err
+	}
+	if r.stop != Failed {
+		return nil
+	}
+	if r.settings.Target > 0 && r.front.unchanged == 0 {
+		volume, err := r.front.hypervolume()
+		if err != nil {
+			return err
+		}
+		if volume >= r.settings.Target {
+			r.stop = TargetReached
+		}
+	}
+	if r.stop == Failed && r.settings.Stagnation > 0 && r.front.unchanged >= r.settings.Stagnation {
+		r.stop = Stagnated
+	}
+	return nil
 }
 
 func (r *run[G]) record(batch []Outcome[G]) error {
 	if r.settings.Recorder == nil {
 		return nil
 	}
-	p := Progress[G]{Counts: r.counts, Batch: batch, FrontSize: r.archive.Len(), archive: r.archive}
-	if r.settings.Reference != nil {
-		var points [][]float64
-		for _, e := range r.archive.Entries() {
-			points = append(points, e.Point)
-		}
-		var err error
-		if p.Hypervolume, err = pareto.Hypervolume(points, r.settings.Reference, r.directions); err != nil {
-			return fmt.Errorf("search: %w", err)
-		}
+	volume, err := r.front.hypervolume()
+	if err != nil {
+		return err
+	}
+	p := Progress[G]{
+		Counts: r.counts, Batch: batch, FrontSize: r.front.archive.Len(), Unchanged: r.front.unchanged,
+		Hypervolume: volume, front: r.front,
 	}
 	if err := r.settings.Recorder(p); err != nil {
 		return fmt.Errorf("search: record: %w", err)
@@ -284,9 +424,78 @@ func (r *run[G]) record(batch []Outcome[G]) error {
 	return nil
 }
 
-func front[G any](archive *pareto.Archive[Outcome[G]]) []Outcome[G] {
+// A tracker follows the front and its hypervolume.
+type tracker[G any] struct {
+	directions []pareto.Direction
+	reference  []float64 // may be nil: then there is no hypervolume
+
+	archive   *pareto.Archive[Outcome[G]]
+	unchanged int // outcomes since the front changed last
+
+	// An exact front of one or two objectives lets the volume grow with it, in
+	// O(log n). Of others it is computed when it is wanted, at what a growing one
+	// would take for one point.
+	growing *pareto.Volume
+	volume  float64
+	stale   bool // the front has changed since volume was computed
+}
+
+func newTracker[G any](directions []pareto.Direction, s Settings[G]) (t *tracker[G], err error) {
+	t = &tracker[G]{directions: directions, reference: s.Reference}
+	if s.Epsilon == nil {
+		t.archive, err = pareto.NewArchive[Outcome[G]](directions)
+	} else {
+		t.archive, err = pareto.NewEpsilonArchive[Outcome[G]](directions, s.Epsilon)
+	}
+	if err == nil && s.Reference != nil && s.Epsilon == nil && len(directions) <= 2 {
+		t.growing, err = pareto.NewVolume(s.Reference, directions)
+	}
+	return t, err
+}
+
+// add shows it the next outcome.
+func (t *tracker[G]) add(o Outcome[G]) error {
+	t.unchanged++
+	if !o.feasible() {
+		return nil
+	}
+	changed, err := t.archive.Add(o.Key, o.Objectives, o)
+	if changed {
+		t.unchanged, t.stale = 0, true
+	}
+	if changed && t.growing != nil {
+		_, err = t.growing.Add(o.Objectives)
+	}
+	if err != nil {
+		return fmt.Errorf("search: candidate %d: %w", o.ID, err)
+	}
+	return nil
+}
+
+// hypervolume returns that of the front, 0 without a reference.
+func (t *tracker[G]) hypervolume() (float64, error) {
+	if t.growing != nil {
+		return t.growing.Value(), nil
+	}
+	if !t.stale || t.reference == nil {
+		return t.volume, nil
+	}
+	var points [][]float64
+	for _, e := range t.archive.Entries() {
+		points = append(points, e.Point)
+	}
+	var err error
+	if t.volume, err = pareto.Hypervolume(points, t.reference, t.directions); err != nil {
+		return 0, fmt.Errorf("search: %w", err)
+	}
+	t.stale = false
+	return t.volume, nil
+}
+
+// outcomes returns the front, as [Result] has it.
+func (t *tracker[G]) outcomes() []Outcome[G] {
 	var outcomes []Outcome[G] // nil if there are none
-	for _, e := range archive.Entries() {
+	for _, e := range t.archive.Entries() {
 		outcomes = append(outcomes, e.Value)
 	}
 	return outcomes

@@ -2,6 +2,7 @@ package search
 
 import (
 	"context"
+	"encoding"
 	"errors"
 	"fmt"
 	"math"
@@ -13,7 +14,7 @@ import (
 // Space is what is searched. Genomes are immutable values: every method returns
 // a new one and leaves its arguments as they are. All randomness comes from rng,
 // which is only valid during the call. A method of this package calls a Space
-// from one goroutine at a time. An error ends the search.
+// from one goroutine at a time, except for [Islands]. An error ends the search.
 type Space[G any] interface {
 	// Sample draws a genome. Every candidate must have a chance, best an equal one.
 	Sample(rng *rand.Rand) (G, error)
@@ -68,7 +69,18 @@ type Outcome[G any] struct {
 }
 
 // Method decides which candidates to evaluate next.
+//
+// Between any two calls its state can be saved: MarshalBinary returns it, and
+// UnmarshalBinary loads it into a method newly made with the same space,
+// directions and settings, which then goes on exactly as the saved one would
+// have. G must be a type that [encoding/gob] writes, all of it: it leaves out
+// fields that are not exported, and MarshalBinary returns an error for a type that
+// has no others. What UnmarshalBinary did not get from such a method, whole, of
+// this version or an older one, it refuses with an error and changes nothing.
 type Method[G any] interface {
+	encoding.BinaryMarshaler
+	encoding.BinaryUnmarshaler
+
 	// Directions returns what Evaluation.Objectives must hold, in order.
 	Directions() []pareto.Direction
 
@@ -81,6 +93,11 @@ type Method[G any] interface {
 	// Tell reports evaluations of candidates that Ask returned, each once, in any
 	// order and grouping.
 	Tell(candidates []Candidate[G], evaluations []Evaluation) error
+
+	// Pending returns the candidates that Ask returned and Tell was not told of, in
+	// order of proposal. After a state was loaded they are those that were being
+	// evaluated when it was saved: Ask does not return them again.
+	Pending() []Candidate[G]
 }
 
 // Evaluator evaluates candidates.

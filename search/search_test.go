@@ -134,12 +134,19 @@ func init() {
 	methods["guided"] = func(t testing.TB, space search.Space[genes], seed uint64) search.Method[genes] {
 		return guided(t, space, &neighbors{top: 7}, search.GuidedSettings[genes]{Seed: seed})
 	}
-	methods["guided among all"] = func(t testing.TB, space search.Space[genes], seed uint64) search.Method[genes] {
-		var all []genes
-		if g, ok := space.(grid); ok && math.Pow(float64(g.levels), float64(g.genes)) <= 5000 {
-			all = g.all()
+	methods["guided among some"] = func(t testing.TB, space search.Space[genes], seed uint64) search.Method[genes] {
+		all := make([]genes, 300)
+		rng := rand.New(rand.NewPCG(1, 1))
+		for i := range all {
+			all[i], _ = space.Sample(rng)
 		}
-		return guided(t, space, &neighbors{top: 7}, search.GuidedSettings[genes]{Seed: seed, All: all})
+		return guided(t, space, &refitted{neighbors: neighbors{top: 7}}, search.GuidedSettings[genes]{Seed: seed, All: all})
+	}
+	methods["islands"] = func(t testing.TB, space search.Space[genes], seed uint64) search.Method[genes] {
+		return islands(t, space, search.IslandsSettings{Seed: seed, Islands: 3, Population: 8})
+	}
+	methods["islands that grow"] = func(t testing.TB, space search.Space[genes], seed uint64) search.Method[genes] {
+		return islands(t, space, search.IslandsSettings{Seed: seed})
 	}
 }
 
@@ -172,8 +179,11 @@ func history(t testing.TB, m search.Method[genes], ev search.Evaluator[genes], s
 
 // budget returns n, or less for a method that takes long to think.
 func budget(t *testing.T, n int) int {
-	if strings.Contains(t.Name(), "/guided") {
+	switch {
+	case strings.HasSuffix(t.Name(), "/guided"):
 		return min(n, 26) // three batches
+	case strings.HasSuffix(t.Name(), "/guided_among_some"):
+		return min(n, 80)
 	}
 	return n
 }
@@ -267,44 +277,6 @@ func TestDeterminism(t *testing.T) {
 			got, gotAll := history(t, method(space, 7), space.evaluator(), settings)
 			if !reflect.DeepEqual(want, got) || !reflect.DeepEqual(wantAll, gotAll) {
 				rt.Errorf("-1 worker +%+v:\n%s\n%s", settings, cmp.Diff(want, got), cmp.Diff(wantAll, gotAll))
-			}
-		})
-	})
-}
-
-func TestTellInAnyOrder(t *testing.T) {
-	forEachMethod(t, func(t *testing.T, method func(search.Space[genes], uint64) search.Method[genes]) {
-		space := grid{8, 10}
-		_, want := history(t, method(space, 7), space.evaluator(), search.Settings[genes]{Evaluations: budget(t, 200)})
-		rapid.Check(t, func(rt *rapid.T) {
-			m := method(space, 7)
-			var asked, waiting []search.Candidate[genes]
-			for len(asked) < len(want) {
-				if len(waiting) == 0 || rapid.Bool().Draw(rt, "ask") {
-					batch, err := m.Ask(rapid.IntRange(1, 30).Draw(rt, "n"))
-					if err == nil {
-						asked, waiting = append(asked, batch...), append(waiting, batch...)
-						continue
-					}
-					if !errors.Is(err, search.ErrPending) || len(waiting) == 0 {
-						rt.Fatal(err)
-					}
-				}
-				waiting = rapid.Permutation(waiting).Draw(rt, "waiting")
-				n := rapid.IntRange(1, len(waiting)).Draw(rt, "told")
-				var evaluations []search.Evaluation
-				for _, c := range waiting[:n] {
-					evaluations = append(evaluations, search.Evaluation{Objectives: space.zdt1(c.Genome)})
-				}
-				if err := m.Tell(waiting[:n], evaluations); err != nil {
-					rt.Fatal(err)
-				}
-				waiting = waiting[n:]
-			}
-			for i, c := range asked[:len(want)] {
-				if !reflect.DeepEqual(want[i].Candidate, c) {
-					rt.Fatalf("candidate %d is %+v, told in order %+v", i, c, want[i].Candidate)
-				}
 			}
 		})
 	})
@@ -420,6 +392,7 @@ func TestFront(t *testing.T) {
 func TestRecorder(t *testing.T) {
 	space := grid{6, 6}
 	var fronts, batches int
+	var before [][]float64
 	volume := 0.0
 	result, err := search.Run(t.Context(), methods["nsga2"](t, space, 1), space.evaluator(), search.Settings[genes]{
 		Evaluations: 110,
@@ -437,9 +410,13 @@ func TestRecorder(t *testing.T) {
 			if p.FrontSize != fronts {
 				t.Errorf("front of %d, want %d", p.FrontSize, fronts)
 			}
-			if want := hypervolume(t, points); p.Hypervolume != want || want < volume {
+			if want := hypervolume(t, points); math.Abs(p.Hypervolume-want) > 1e-12 || p.Hypervolume < volume {
 				t.Errorf("hypervolume %v, want %v, before %v", p.Hypervolume, want, volume)
 			}
+			if changed := !reflect.DeepEqual(points, before); changed != (p.Unchanged < len(p.Batch)) {
+				t.Errorf("changed: %v, but unchanged for %d evaluations", changed, p.Unchanged)
+			}
+			before = points
 			volume = p.Hypervolume
 			return nil
 		},
@@ -583,6 +560,10 @@ func TestBadSettings(t *testing.T) {
 		{search.Settings[genes]{Batch: -2, Workers: -3}, "search: settings: batch is -2, want 0 or more\nworkers is -3, want 0 or more"},
 		{search.Settings[genes]{Chunk: -1}, "search: settings: chunk is -1, want 0 or more"},
 		{search.Settings[genes]{Reference: []float64{1}}, "search: settings: reference: pareto: point has 1 objectives, want 2"},
+		{search.Settings[genes]{Target: math.NaN(), Stagnation: -1}, "search: settings: stagnation is -1, want 0 or more\ntarget is NaN, want 0 or more"},
+		{search.Settings[genes]{Target: 1}, "search: settings: a target needs a reference"},
+		{search.Settings[genes]{Epsilon: []float64{1}}, "search: settings: epsilon: pareto: point has 1 objectives, want 2"},
+		{search.Settings[genes]{Epsilon: []float64{1, -1}}, "search: settings: pareto: epsilon of objective 1 is -1, want at least 0"},
 	} {
 		_, err := search.Run(t.Context(), methods["random"](t, space, 1), space.evaluator(), c.settings)
 		if err == nil || err.Error() != c.want {
@@ -605,12 +586,27 @@ func TestBadSettings(t *testing.T) {
 			t.Errorf("%+v: error %v, want %s", c.settings, err, c.want)
 		}
 	}
+	for _, c := range []struct {
+		settings search.IslandsSettings
+		want     string
+	}{
+		{search.IslandsSettings{Islands: -1, Migrants: -1}, "search: islands: islands are -1, want 1 or more\nmigrants are -1, want 1 or more"},
+		{search.IslandsSettings{Population: 1, Mutation: 2}, "search: islands: population is 1, want 2 or more\nmutation probability is 2, want 1 or less"},
+	} {
+		if _, err := search.NewIslands(space, minimize2, c.settings); err == nil || err.Error() != c.want {
+			t.Errorf("%+v: error %v, want %s", c.settings, err, c.want)
+		}
+	}
 }
 
 // stub is a method that misbehaves.
 type stub struct {
 	ask func(n int) ([]search.Candidate[genes], error)
 }
+
+func (s stub) Pending() []search.Candidate[genes] { return nil }
+func (s stub) MarshalBinary() ([]byte, error)     { return nil, nil }
+func (s stub) UnmarshalBinary([]byte) error       { return nil }
 
 func (s stub) Directions() []pareto.Direction                                { return minimize2 }
 func (s stub) Ask(n int) ([]search.Candidate[genes], error)                  { return s.ask(n) }
@@ -650,15 +646,27 @@ func TestBadAskAndTell(t *testing.T) {
 		if m.Tell([]search.Candidate[genes]{stranger}, []search.Evaluation{e}) == nil {
 			t.Error("Tell accepts a candidate that was not asked for")
 		}
-		if err := m.Tell(batch, []search.Evaluation{e, e}); err != nil {
-			t.Error(err)
+		for _, told := range [][]search.Candidate[genes]{batch, nil} {
+			if err := m.Tell(told, []search.Evaluation{e, e}[:len(told)]); err != nil {
+				t.Error(err)
+			}
+			if pending := m.Pending(); len(pending) > 0 {
+				t.Errorf("told of all, but %v are pending", pending)
+			}
+		}
+		next, err := m.Ask(1)
+		if err != nil || next[0].ID != 2 {
+			t.Errorf("the third candidate is %+v, %v", next, err)
+		}
+		if m.Tell(batch, []search.Evaluation{e, e}) == nil {
+			t.Error("Tell accepts what it was told before")
 		}
 	})
 }
 
 func TestStatusString(t *testing.T) {
-	got := fmt.Sprint(search.Failed, search.EvaluationLimit, search.Exhausted, search.Interrupted, search.Status(9))
-	if want := "failed evaluation limit exhausted interrupted Status(9)"; got != want {
+	got := fmt.Sprint(search.Failed, search.EvaluationLimit, search.Exhausted, search.Interrupted, search.TargetReached, search.Stagnated, search.Status(9))
+	if want := "failed evaluation limit exhausted interrupted target reached front unchanged Status(9)"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

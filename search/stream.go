@@ -8,6 +8,7 @@ type purpose uint64
 const (
 	forSample purpose = iota + 1
 	forOffspring
+	forNeighbors
 )
 
 // seedStream points source to the stream of (seed, purpose, generation, index).

@@ -34,6 +34,7 @@ type benchSearchOptions struct {
 	seed                 uint64
 	objective, reference string
 	format, plot         string
+	warmStart            string
 }
 
 func newBenchSearchCommand() *cobra.Command {
@@ -76,6 +77,7 @@ algorithm, evaluations_to_99 where half of the seeds do not come so far.`,
 	f.IntSliceVar(&o.budgets, "budgets", []int{50, 100, 200, 400, 800}, "numbers of evaluations to measure at")
 	f.IntVar(&o.seeds, "seeds", 30, "searches by each algorithm")
 	f.Uint64Var(&o.seed, "seed", 1, "seed of the first search; the next have the next ones")
+	f.StringVar(&o.warmStart, "warm-start", "", "predictor that guided begins with, an embedded one or a saved one (default none)")
 	f.StringVar(&o.objective, "objective", "macs", "cost to minimise: macs or params")
 	f.StringVar(&o.reference, "reference", "", "reference point of the hypervolume: error in percent, and cost (default the worst of the true front)")
 	f.StringVar(&o.format, "format", "table", "table or csv")
@@ -109,11 +111,19 @@ func (o *benchSearchOptions) run(ctx context.Context, c *cobra.Command) error {
 	if most := slices.Max(o.budgets); most > p.Networks {
 		return usageError{fmt.Errorf("--budgets: %d is more than the %s of the table", most, plural(p.Networks, "network"))}
 	}
+	var warm *runner.WarmStart
+	if o.warmStart != "" {
+		p, err := openPredictor(o.warmStart)
+		if err != nil {
+			return err
+		}
+		warm = &runner.WarmStart{Predictor: p}
+	}
 	var algorithms []bench.Algorithm
 	for _, name := range o.algorithms {
 		algorithms = append(algorithms, bench.Algorithm{Name: name, New: func(seed uint64) (search.Method[space.Genome], error) {
 			return runner.NewMethod(name, s, bench.Directions(), runner.SearchOptions{
-				Seed: seed,
+				Seed: seed, WarmStart: warm,
 				Known: []runner.Known{{Offset: 100, Scale: -100}, {Cost: func(_ *arch.Network, g *arch.Graph) float64 {
 					if bench.Cost(o.objective) == bench.Params {
 						return float64(cost.Of(g).Params)

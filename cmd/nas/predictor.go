@@ -97,7 +97,7 @@ func openTemplate(path string) (*arch.Template, error) {
 	return c.Space.Template(), nil
 }
 
-// openPredictor opens the predictor that is a command's first argument.
+// openPredictor opens the predictor that an argument names.
 func openPredictor(name string) (*predictor.Predictor, error) {
 	p, err := predictor.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -39,7 +39,9 @@ results/NAME, NAME being the configuration's name:
   run.json, config.yaml   what was run
 
 The same configuration and seed give the same front for any number of workers.
-Interrupted (Ctrl-C), it writes the front so far.`,
+Constraints that no network of the space meets are refused before the search.
+It ends when its evaluations are done, when all networks are known, or as the
+configuration's stop says. Interrupted (Ctrl-C), it writes the front so far.`,
 		Example: "  nas run configs/mobile.yaml\n  nas run my.yaml --out /tmp/trial --evaluations 20000",
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(c *cobra.Command, args []string) error { return o.run(c, args[0]) },
@@ -47,7 +49,7 @@ Interrupted (Ctrl-C), it writes the front so far.`,
 	f := c.Flags()
 	f.StringVar(&o.out, "out", "", "folder for the results (default results/NAME)")
 	f.Uint64Var(&o.seed, "seed", 0, "seed, instead of the configuration's")
-	f.IntVar(&o.evaluations, "evaluations", 0, "networks to evaluate, instead of the configuration's number")
+	f.IntVar(&o.evaluations, "evaluations", 0, "networks to evaluate at most, instead of the configuration's number")
 	f.IntVar(&o.workers, "workers", 0, "evaluations at a time (default one a core)")
 	f.BoolVar(&o.force, "force", false, "replace results that are in the folder already; search also by a predictor no better than MACs")
 	f.BoolVar(&o.quiet, "quiet", false, "no progress")
