@@ -7,7 +7,8 @@
 //
 // Three more figures show how good a predictor is: [PredictionPlot], predicted
 // against true accuracy; [CalibrationPlot], how far its intervals can be
-// trusted; [LearningCurvePlot], how many records it needs.
+// trusted; [LearningCurvePlot], how many records it needs. [SearchCurvePlot] shows how soon
+// searches find the front.
 //
 // The package imports nothing else of this module, and its output depends on
 // its input alone: the same figure gives the same bytes.

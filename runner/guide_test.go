@@ -9,6 +9,7 @@ import (
 
 	"github.com/efficientnas/nas/arch"
 	"github.com/efficientnas/nas/cost"
+	"github.com/efficientnas/nas/pareto"
 	"github.com/efficientnas/nas/search"
 	"github.com/efficientnas/nas/space"
 )
@@ -93,5 +94,48 @@ func TestGuidedStudy(t *testing.T) {
 	}
 	if _, evolved := runStudy(t, study, Options{}); cmp.Equal(one.Explored, evolved.Explored) {
 		t.Error("guided explored what nsga2 does")
+	}
+}
+
+// BenchmarkGuidedProposal is a batch of a guided search of configs/mobile.yaml after
+// 1,000 evaluations: to learn the last ones, and to choose the next.
+func BenchmarkGuidedProposal(b *testing.B) {
+	c, err := LoadConfig("../configs/mobile.yaml")
+	if err != nil {
+		b.Fatal(err)
+	}
+	p, err := openPredictor("accuracy", c.Accuracy.Predictor, c.Accuracy.predictorAt)
+	if err != nil {
+		b.Fatal(err)
+	}
+	e, err := newEvaluator(c, p, 2000)
+	if err != nil {
+		b.Fatal(err)
+	}
+	g, err := newGuide(c.Space, SearchOptions{Seed: 1, Known: e.known(), Violation: e.knownViolation}, false)
+	if err != nil {
+		b.Fatal(err)
+	}
+	m, err := search.NewGuided(c.Space, []pareto.Direction{pareto.Maximize, pareto.Minimize}, g, search.GuidedSettings[space.Genome]{First: 1000})
+	if err != nil {
+		b.Fatal(err)
+	}
+	batch := func(most int) int {
+		candidates, err := m.Ask(most)
+		if err != nil {
+			b.Fatal(err)
+		}
+		out := make([]search.Evaluation, len(candidates))
+		if err := e.Evaluate(b.Context(), candidates, out); err != nil {
+			b.Fatal(err)
+		}
+		if err := m.Tell(candidates, out); err != nil {
+			b.Fatal(err)
+		}
+		return len(candidates)
+	}
+	batch(1000)
+	for b.Loop() {
+		b.ReportMetric(float64(batch(256)), "networks")
 	}
 }

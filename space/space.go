@@ -201,8 +201,8 @@ func (s *Space) Sample(rng *rand.Rand) (Genome, error) {
 	return g, nil
 }
 
-// Mutate returns a changed copy of parent: one active gene changes, and every
-// second time each other with probability one in their number too. A gene with ordered
+// Mutate returns a changed copy of parent: one active gene changes, and one time
+// in sixteen each other with probability one in their number too. A gene with ordered
 // options goes to a neighbouring option every second time, else to any other.
 // One time in twenty, all stages take the option that one gene has: networks that
 // do the same everywhere are far from each other, gene by gene.
@@ -224,7 +224,7 @@ func (s *Space) Mutate(rng *rand.Rand, parent Genome) (Genome, error) {
 	const tries = 8 // a repair can undo a mutation
 	for range tries {
 		copy(child, parent)
-		certain, further := genes[rng.IntN(len(genes))], rng.IntN(2) == 0
+		certain, further := genes[rng.IntN(len(genes))], rng.IntN(16) == 0
 		if rng.IntN(20) == 0 {
 			for _, a := range s.throughout[certain][child[certain]] {
 				child[a.gene] = a.option
