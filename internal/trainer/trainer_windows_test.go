@@ -1,0 +1,5 @@
+package trainer
+
+func actAsTrainer(string) {}
+
+func findChildren() error { return nil }
