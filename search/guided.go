@@ -82,8 +82,8 @@ type GuidedSettings[G any] struct {
 	Seed uint64
 	// First is the number of candidates drawn before the surrogate is asked. 0 means 12.
 	First int
-	// Batch is the number of candidates proposed at once. 0 means a tenth of those
-	// evaluated so far, 6 at least and 50 at most.
+	// Batch is the number of candidates proposed at once. 0 means a twentieth of those
+	// evaluated so far, 4 at least and 50 at most.
 	Batch int
 	// All are all candidates of the space, if they are few enough to predict
 	// each of them for every batch; tens of thousands are. Without them an evolutionary
@@ -244,7 +244,7 @@ func (m *Guided[G]) size() int {
 	if len(m.rounds) == 0 {
 		return m.settings.First
 	}
-	const share, least, most = 10, 6, 50
+	const share, least, most = 20, 4, 50
 	return cmp.Or(m.settings.Batch, min(max(m.queue.first/share, least), most))
 }
 
