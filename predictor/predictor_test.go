@@ -234,7 +234,7 @@ func testPredictor(t *testing.T, p *Predictor, known candidate, all []candidate)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if y.LogErrorSD < 2*usual.LogErrorSD {
+		if y.LogErrorSD < 3*usual.LogErrorSD {
 			t.Errorf("standard deviation of the log error %v, of a record %v", y.LogErrorSD, usual.LogErrorSD)
 		}
 		if near, err := p.Nearest(odd); err != nil || !near.Far {

@@ -123,18 +123,7 @@ func (m *Guided[G]) Directions() []pareto.Direction { return slices.Clone(m.dire
 // Ask implements [Method]. It returns no more than the rest of a batch, and
 // [ErrPending] if results of a fully proposed batch are missing.
 func (m *Guided[G]) Ask(n int) ([]Candidate[G], error) {
-	if n < 1 {
-		return nil, fmt.Errorf("search: asked for %d candidates, want 1 or more", n)
-	}
-	if len(m.plan) == 0 {
-		if len(m.queue.outcomes) > 0 {
-			return nil, ErrPending
-		}
-		if err := m.propose(); err != nil {
-			return nil, err
-		}
-	}
-	return m.queue.putSome(&m.plan, n), nil
+	return m.queue.ask(n, &m.plan, m.propose)
 }
 
 // Tell implements [Method]. With the last result of a batch the surrogate learns

@@ -116,18 +116,7 @@ func (m *Islands[G]) Directions() []pareto.Direction { return slices.Clone(m.dir
 // Ask implements [Method]. It returns no more than the rest of a round, and
 // [ErrPending] if results of a fully proposed round are missing.
 func (m *Islands[G]) Ask(n int) ([]Candidate[G], error) {
-	if n < 1 {
-		return nil, fmt.Errorf("search: asked for %d candidates, want 1 or more", n)
-	}
-	if len(m.plan) == 0 {
-		if len(m.queue.outcomes) > 0 {
-			return nil, ErrPending
-		}
-		if err := m.propose(); err != nil {
-			return nil, err
-		}
-	}
-	return m.queue.putSome(&m.plan, n), nil
+	return m.queue.ask(n, &m.plan, m.propose)
 }
 
 // size returns the size of an island's generation in the round under way.

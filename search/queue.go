@@ -21,6 +21,23 @@ func (q *queue[G]) put(c Candidate[G]) {
 	q.outcomes = append(q.outcomes, Outcome[G]{Candidate: c})
 }
 
+// ask is [Method.Ask] of a method that proposes in rounds: plan holds the rest of
+// the round, and propose fills it with the next one, once all results are taken in.
+func (q *queue[G]) ask(n int, plan *[]Candidate[G], propose func() error) ([]Candidate[G], error) {
+	if n < 1 {
+		return nil, fmt.Errorf("search: asked for %d candidates, want 1 or more", n)
+	}
+	if len(*plan) == 0 {
+		if len(q.outcomes) > 0 {
+			return nil, ErrPending
+		}
+		if err := propose(); err != nil {
+			return nil, err
+		}
+	}
+	return q.putSome(plan, n), nil
+}
+
 // putSome puts the first n candidates of plan, or all that are left, and removes
 // them there. It returns them.
 func (q *queue[G]) putSome(plan *[]Candidate[G], n int) []Candidate[G] {
