@@ -2,11 +2,13 @@ package space
 
 import (
 	"errors"
+	"maps"
 	"math"
 	"math/big"
 	"math/rand/v2"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -81,7 +83,7 @@ func TestSizeOfNASBenchMacro(t *testing.T) {
 	for g := range all {
 		keys[s.Key(g)] = true
 	}
-	for key := range enumerate(s) { // all 6561 genomes
+	for key := range enumerate(s.plan) { // all 6561 genomes
 		if !keys[key] {
 			t.Fatal("a genome whose key All does not have")
 		}
@@ -92,215 +94,110 @@ func TestSizeOfNASBenchMacro(t *testing.T) {
 }
 
 func TestAllEqualsEnumeration(t *testing.T) {
-	for name, text := range spaces {
-		t.Run(name, func(t *testing.T) {
-			s := parse(t, text)
-			want := enumerate(s)
-			var order []Genome
-			all, err := s.All()
-			if err != nil {
-				t.Fatal(err)
+	eachSpace(t, func(t *testing.T, s *Space, want map[string]Genome) {
+		var order []Genome
+		all, err := s.All()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for g := range all {
+			if !slices.Equal(want[s.Key(g)], g) {
+				t.Fatalf("%v is not among the canonical genomes of all networks", s.Words(g))
 			}
-			for g := range all {
-				if !slices.Equal(want[s.Key(g)], g) {
-					t.Fatalf("%v is not among the canonical genomes of all networks", s.Words(g))
-				}
-				order = append(order, g)
+			order = append(order, g)
+		}
+		if len(order) != len(want) {
+			t.Errorf("%d networks, want %d", len(order), len(want))
+		}
+		same, err := New(s.Template())
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := 0
+		again, _ := same.All()
+		for g := range again {
+			if !slices.Equal(g, order[i]) {
+				t.Fatalf("network %d is %v once and %v once", i, order[i], g)
 			}
-			if len(order) != len(want) {
-				t.Errorf("%d networks, want %d", len(order), len(want))
+			if i++; i == 3 { // the loop can be left
+				break
 			}
-			i := 0
-			again, _ := parse(t, text).All()
-			for g := range again {
-				if !slices.Equal(g, order[i]) {
-					t.Fatalf("network %d is %v once and %v once", i, order[i], g)
-				}
-				if i++; i == 3 { // the loop can be left
-					break
-				}
-			}
-		})
-	}
+		}
+	})
 	if _, err := readConfig(t, "mobile.yaml").All(); err == nil ||
 		err.Error() != "space: 5581923082085597184 networks are too many to go through all; at most 4194304 are supported" {
 		t.Errorf("a large space: got error %v", err)
 	}
 }
 
-// A random space of stages that may be alike and may do nothing.
-func randomSpace(t *rapid.T) string {
-	pick := func(label string, options ...string) string { return rapid.SampledFrom(options).Draw(t, label) }
-	stage := func() string {
-		width := pick("width", "8", "[8, 16]", "[16, 8]")
-		depth := pick("depth", "1", "[1, 2]", "[2, 1]", "[0, 1]", "[1, 0]", "[2, 0]", "0")
-		if depth == "[1, 2]" || depth == "[2, 1]" {
-			width = pick("width of blocks", width, "{blocks: [8, [8, 16]]}", "{blocks: [[16, 8], 8]}")
-		}
-		return "  - {block: " + pick("block", "conv", "[conv, identity]", "[identity, separable]", "identity") +
-			", width: " + width + ", depth: " + depth + pick("stride", "", "", ", stride: [1, 2]", ", stride: [2, 1]") +
-			pick("activation", "", "", ", activation: [relu, swish]") + pick("pool", "", "", "", ", pool: {kernel: 2}") + "}\n"
-	}
-	text := "input: {channels: 8, resolution: [4, 6]}\nactivation: " + pick("network's activation", "relu", "[relu, swish]") +
-		"\nstem: {width: " + pick("stem", "8", "[8, 16]", "4") + ", depth: " + pick("stem's depth", "1", "[1, 0]", "0") +
-		pick("stem's activation", "", ", activation: relu") + "}\nstages:\n"
-	last := stage()
-	for range rapid.IntRange(1, 4).Draw(t, "stages") {
-		if rapid.IntRange(0, 3).Draw(t, "another") == 0 {
-			last = stage()
-		}
-		text += last
-	}
-	return text + "head: {classes: 10}"
-}
-
-// Count, enumeration, draws, bounds and their networks agree with what trying
-// every genome finds, in spaces of repeated stages that may do nothing.
-func TestRandomSpaces(t *testing.T) {
-	sizes, repeated := 0, 0
-	rapid.Check(t, func(t *rapid.T) {
-		text := randomSpace(t)
-		s, err := Parse("test.yaml", []byte(text))
-		if err != nil {
-			t.Skip(err)
-		}
-		genomes := 1
-		for _, slot := range s.plan.Slots {
-			genomes *= len(slot.Options)
-		}
-		if genomes > 5000 {
-			t.Skip("too large")
-		}
-		want := enumerate(s)
-		if got := s.Size(); got.Cmp(big.NewInt(int64(len(want)))) != 0 {
-			t.Fatalf("size %v, want %d of%s", got, len(want), text)
-		}
-		sizes++
-		if len(want) < genomes {
-			repeated++
-		}
-		all, err := s.All()
-		if err != nil {
-			t.Fatal(err)
-		}
-		m := s.Measure(2, layersAndWidth)
-		var bounds []Bounds
-		for g := range all {
-			if !slices.Equal(want[s.Key(g)], g) {
-				t.Fatalf("%v is none of\n%s", g, text)
-			}
-			v := valuesOf(t, s, g, 2, layersAndWidth)
-			if bounds == nil {
-				bounds = []Bounds{{v[0], v[0]}, {v[1], v[1]}}
-			}
-			for q := range v {
-				bounds[q] = Bounds{min(bounds[q].Least, v[q]), max(bounds[q].Greatest, v[q])}
-			}
-		}
-		if got := m.Bounds(); !slices.Equal(got, bounds) {
-			t.Fatalf("bounds %v, want %v", got, bounds)
-		}
-		if got := s.Bounds(2, layersAndWidth); !slices.Equal(got, bounds) {
-			t.Fatalf("Space.Bounds %v, want %v", got, bounds)
-		}
-		for q, b := range bounds {
-			least, greatest := m.Extreme(q)
-			for _, e := range []struct {
-				g    Genome
-				want int64
-			}{{least, b.Least}, {greatest, b.Greatest}} {
-				if v := valuesOf(t, s, e.g, 2, layersAndWidth)[q]; v != e.want || !slices.Equal(want[s.Key(e.g)], e.g) {
-					t.Fatalf("extreme %v of quantity %d has %d, want %d", e.g, q, v, e.want)
-				}
-			}
-		}
-		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
-		for range 50 {
-			g, err := s.Sample(rng)
-			if err != nil || !slices.Equal(want[s.Key(g)], g) {
-				t.Fatalf("drew %v, %v", g, err)
-			}
-		}
-	})
-	if repeated < sizes/4 {
-		t.Errorf("of %d spaces, only %d have genomes that are one network", sizes, repeated)
-	}
-}
-
 // Draws are uniform over the networks in the interval, whatever it is.
 func TestSampler(t *testing.T) {
-	for name, text := range spaces {
-		t.Run(name, func(t *testing.T) {
-			s := parse(t, text)
-			all := enumerate(s)
-			for _, test := range []struct {
-				name    string
-				measure func(*arch.Graph, []int64)
-			}{{"layers", layersAndWidth}, {"macs", macsParams}} {
-				m := s.Measure(2, test.measure)
-				values := make(map[string][]int64)
-				for key, g := range all {
-					values[key] = valuesOf(t, s, g, 2, test.measure)
-				}
-				rng := rand.New(rand.NewPCG(1, 1))
-				for q := range 2 {
-					sampler := m.Sampler(q)
-					b := sampler.Bounds()
-					third := (b.Greatest - b.Least) / 3
-					for _, in := range []Interval{
-						{b.Least, b.Greatest},
-						{math.MinInt64, b.Least + third},
-						{b.Least + third, b.Greatest - third},
-						{b.Greatest - third, math.MaxInt64},
-						{b.Least, b.Least},
-						{b.Greatest, b.Greatest},
-					} {
-						drawn := make(map[string]int)
-						for key := range all {
-							if in.Contains(values[key][q]) {
-								drawn[key] = 0
-							}
+	draws := 3000
+	if testing.Short() {
+		draws = 1000
+	}
+	eachSpace(t, func(t *testing.T, s *Space, all map[string]Genome) {
+		for _, test := range []struct {
+			name    string
+			measure func(*arch.Graph, []int64)
+		}{{"layers", layersAndWidth}, {"macs", macsParams}} {
+			m := s.Measure(2, test.measure)
+			values := make(map[string][]int64)
+			for key, g := range all {
+				values[key] = valuesOf(t, s, g, 2, test.measure)
+			}
+			rng := rand.New(rand.NewPCG(1, 1))
+			for q := range 2 {
+				sampler := m.Sampler(q)
+				b := sampler.Bounds()
+				third := (b.Greatest - b.Least) / 3
+				for _, in := range []Interval{
+					{b.Least, b.Greatest},
+					{math.MinInt64, b.Least + third},
+					{b.Least + third, b.Greatest - third},
+					{b.Greatest - third, math.MaxInt64},
+					{b.Least, b.Least},
+					{b.Greatest, b.Greatest},
+				} {
+					drawn := make(map[string]int)
+					for key := range all {
+						if in.Contains(values[key][q]) {
+							drawn[key] = 0
 						}
-						if len(drawn) == 0 {
-							if _, _, err := sampler.Sample(rng, in); err == nil {
-								t.Errorf("%s %d: a network in %v, where none is", test.name, q, in)
-							}
-							continue
+					}
+					if len(drawn) == 0 {
+						if _, _, err := sampler.Sample(rng, in); err == nil {
+							t.Errorf("%s %d: a network in %v, where none is", test.name, q, in)
 						}
-						each := max(5, min(60, 3_000/len(drawn)))
-						for range each * len(drawn) {
-							g, v, err := sampler.Sample(rng, in)
-							if err != nil {
-								t.Fatal(err)
-							}
-							key := s.Key(g)
-							if _, ok := drawn[key]; !ok || !slices.Equal(all[key], g) {
-								t.Fatalf("%s %d: drew %v, which is none of the networks in %v", test.name, q, g, in)
-							}
-							if v != values[key][q] {
-								t.Fatalf("%s %d: drew %v with %d, not %d", test.name, q, g, v, values[key][q])
-							}
-							drawn[key]++
+						continue
+					}
+					each := max(5, min(60, draws/len(drawn)))
+					for range each * len(drawn) {
+						g, v, err := sampler.Sample(rng, in)
+						if err != nil {
+							t.Fatal(err)
 						}
-						chi := 0.
-						for _, n := range drawn {
-							chi += float64((n - each) * (n - each))
+						key := s.Key(g)
+						if _, ok := drawn[key]; !ok || !slices.Equal(all[key], g) {
+							t.Fatalf("%s %d: drew %v, which is none of the networks in %v", test.name, q, g, in)
 						}
-						chi /= float64(each)
-						k := float64(len(drawn) - 1)
-						share := float64(len(drawn)) / float64(len(all))
-						if bound := k + 5*math.Sqrt(2*k) + 1e-9; chi > bound {
-							t.Errorf("%s %d: chi-square of %.0f over %d networks in %v", test.name, q, chi, len(drawn), in)
+						if v != values[key][q] {
+							t.Fatalf("%s %d: drew %v with %d, not %d", test.name, q, g, v, values[key][q])
 						}
-						low, high := sampler.Share(in)
-						if low > share+1e-9 || high < share-1e-9 || b.Greatest-b.Least < steps && high-low > 1e-9 {
-							t.Errorf("%s %d: share from %v to %v of %v, want %v", test.name, q, low, high, in, share)
-						}
+						drawn[key]++
+					}
+					if chi, most := chiSquare(drawn, each); chi > most {
+						t.Errorf("%s %d: chi-square of %.0f over %d networks in %v, more than %.0f", test.name, q, chi, len(drawn), in, most)
+					}
+					share := float64(len(drawn)) / float64(len(all))
+					low, high := sampler.Share(in)
+					if low > share+1e-9 || high < share-1e-9 || b.Greatest-b.Least < steps && high-low > 1e-9 {
+						t.Errorf("%s %d: share from %v to %v of %v, want %v", test.name, q, low, high, in, share)
 					}
 				}
 			}
-		})
-	}
+		}
+	})
 }
 
 // Draws are uniform, too, where the tables are so coarse that most of them begin
@@ -317,8 +214,12 @@ head: {classes: 10, width: [0, 16, 32]}`)
 	sampler.steps = 16
 	b := sampler.Bounds()
 	values := make(map[string]int64)
-	for key, g := range enumerate(s) {
+	for key, g := range enumerate(s.plan) {
 		values[key] = valuesOf(t, s, g, 1, macsParams1)[0]
+	}
+	each := 300
+	if testing.Short() {
+		each = 50
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
 	for i := range 6 {
@@ -330,7 +231,6 @@ head: {classes: 10, width: [0, 16, 32]}`)
 				drawn[key] = 0
 			}
 		}
-		const each = 300
 		for range each * len(drawn) {
 			g, _, err := sampler.Sample(rng, in)
 			if err != nil {
@@ -338,17 +238,13 @@ head: {classes: 10, width: [0, 16, 32]}`)
 			}
 			drawn[s.Key(g)]++
 		}
-		chi := 0.
-		for _, n := range drawn {
-			chi += float64((n-each)*(n-each)) / each
-		}
-		if k := float64(len(drawn) - 1); chi > k+5*math.Sqrt(2*k) {
-			t.Errorf("chi-square of %.0f over %d networks in %v", chi, len(drawn), in)
+		if chi, most := chiSquare(drawn, each); chi > most {
+			t.Errorf("chi-square of %.0f over %d networks in %v, more than %.0f", chi, len(drawn), in, most)
 		}
 
 		g, _, _, _ := sampler.grid(in)
 		tr := sampler.m.t
-		for range 3000 {
+		for range 10 * each {
 			id := int32(1 + rng.IntN(len(tr.nodes)-1))
 			n := &tr.nodes[id]
 			most := int64(g.steps) << g.shift
@@ -389,8 +285,10 @@ func (doubled) Lower(g *arch.Graph, x arch.Tensor, u *arch.Unit) arch.Tensor {
 	return g.Conv(x, "conv", arch.Conv{Out: u.Width, Stride: u.Stride})
 }
 
+var registerDoubled = sync.OnceValue(func() error { return arch.Register(doubled{}) })
+
 func TestFirstBlockUnlikeOthers(t *testing.T) {
-	if err := arch.Register(doubled{}); err != nil {
+	if err := registerDoubled(); err != nil {
 		t.Fatal(err)
 	}
 	s := parse(t, `
@@ -414,17 +312,40 @@ head: {classes: 10}`)
 	}
 }
 
-// What the mobile space holds is drawn at any number of MACs, with the value that
+// largeSpace is a space that is too large to try every genome, and its MACs and
+// parameters.
+func largeSpace(t *testing.T) (*Space, *Measured) {
+	large.Do(func() {
+		file := "mobile.yaml"
+		if testing.Short() {
+			file = "micro.yaml" // a fifth of the edges
+		}
+		large.space = readConfig(t, file)
+		large.measured = large.space.Measure(2, macsParams)
+	})
+	return large.space, large.measured
+}
+
+var large struct {
+	sync.Once
+	space    *Space
+	measured *Measured
+}
+
+// What a large space holds is drawn at any number of MACs, with the value that
 // lowering it finds, evenly.
-func TestStrataOfMobile(t *testing.T) {
-	s := readConfig(t, "mobile.yaml")
-	m := s.Measure(2, macsParams)
+func TestStrataOfALargeSpace(t *testing.T) {
+	s, m := largeSpace(t)
 	sampler := m.Sampler(0)
 	rng := rand.New(rand.NewPCG(1, 1))
 	b := sampler.Bounds()
 	strata := sampler.Strata(40)
 	if len(strata) != 40 || strata[0].Lo != b.Least || strata[39].Hi != b.Greatest {
 		t.Fatalf("%d strata: %v, from %v", len(strata), strata, b)
+	}
+	draws, samples := 4000, 400_000
+	if testing.Short() {
+		draws, samples = 1000, 20_000
 	}
 	sumLow, sumHigh := 0., 0.
 	for i, in := range strata {
@@ -436,7 +357,7 @@ func TestStrataOfMobile(t *testing.T) {
 		}
 		low, high := sampler.Share(in)
 		sumLow, sumHigh = sumLow+low, sumHigh+high
-		for range 100 {
+		for range draws / 40 {
 			g, v, err := sampler.Sample(rng, in)
 			if err != nil {
 				t.Fatal(err)
@@ -454,104 +375,162 @@ func TestStrataOfMobile(t *testing.T) {
 	}
 	// Uniform draws within an interval and draws by rejection agree on where in
 	// it the networks are.
-	in := Interval{500e6, 700e6}
-	const draws = 4000
-	below, seen, rejected := 0, 0, 0
-	for range draws {
-		if _, v, err := sampler.Sample(rng, in); err != nil {
-			t.Fatal(err)
-		} else if v < 600e6 {
-			below++
-		}
-	}
 	meter := s.Meter(2, macsParams)
-	values := make([]int64, 2)
-	for range 400_000 {
+	sample := func() int64 {
 		g, err := s.Sample(rng)
 		if err != nil {
 			t.Fatal(err)
 		}
+		values := make([]int64, 2)
 		if err := meter.Measure(g, values); err != nil {
 			t.Fatal(err)
 		}
-		if in.Contains(values[0]) {
-			if seen++; values[0] < 600e6 {
+		return values[0]
+	}
+	some := make([]int64, 1000)
+	for i := range some {
+		some[i] = sample()
+	}
+	slices.Sort(some)
+	in, middle := Interval{some[400], some[599]}, some[500]
+	below, seen, rejected := 0, 0, 0
+	for range draws {
+		if _, v, err := sampler.Sample(rng, in); err != nil {
+			t.Fatal(err)
+		} else if v < middle {
+			below++
+		}
+	}
+	for range samples {
+		if v := sample(); in.Contains(v) {
+			if seen++; v < middle {
 				rejected++
 			}
 		}
 	}
-	p, r := float64(below)/draws, float64(rejected)/float64(seen)
-	if sd := math.Sqrt(.25/draws + .25/float64(seen)); math.Abs(p-r) > 4*sd {
-		t.Errorf("%.3f of the draws are below 600M, by rejection %.3f (%d of them)", p, r, seen)
+	p, r := float64(below)/float64(draws), float64(rejected)/float64(seen)
+	if sd := math.Sqrt(.25/float64(draws) + .25/float64(seen)); math.Abs(p-r) > 4*sd {
+		t.Errorf("%.3f of the draws are below %d, by rejection %.3f (%d of them)", p, middle, r, seen)
 	}
-	if low, high := sampler.Share(in); float64(seen)/400_000 < 0.95*low || float64(seen)/400_000 > 1.05*high {
-		t.Errorf("share from %v to %v, by samples %v", low, high, float64(seen)/400_000)
+	share := float64(seen) / float64(samples)
+	sd := math.Sqrt(share * (1 - share) / float64(samples))
+	if low, high := sampler.Share(in); share < low-4*sd || share > high+4*sd {
+		t.Errorf("share from %v to %v, by samples %v", low, high, share)
 	}
+}
+
+// A space and what is made of it serve several goroutines at once, each as if it
+// were alone.
+func TestConcurrentUse(t *testing.T) {
+	const text = "parts that exclude each other"
+	type shared struct {
+		*Space
+		*Measured
+		*Sampler
+	}
+	share := func() shared {
+		s := parse(t, spaces[text])
+		m := s.Measure(2, macsParams)
+		return shared{s, m, m.Sampler(0)}
+	}
+	work := func(s shared, seed uint64) (done []Genome, err error) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		note := func(g Genome, failed error) Genome {
+			done, err = append(done, g), errors.Join(err, failed)
+			return g
+		}
+		b := s.Sampler.Bounds()
+		for i := range int64(40) {
+			x, y := note(s.Space.Sample(rng)), note(s.Space.Sample(rng))
+			child := note(s.Crossover(rng, note(s.Mutate(rng, x)), y))
+			neighbors, failed := s.Neighbors(rng, child)
+			done, err = append(done, neighbors...), errors.Join(err, failed)
+			hi := b.Greatest - (b.Greatest-b.Least)*i/60
+			g, v, failed := s.Sampler.Sample(rng, Interval{b.Least, hi})
+			note(g, failed)
+			note(s.Feasible([]Interval{{b.Least, v}, {0, math.MaxInt64}}))
+			var n arch.Network
+			s.Network(g, &n)
+			note(s.Genome(&n))
+		}
+		return done, err
+	}
+	together := share()
+	var wg sync.WaitGroup
+	for seed := range uint64(4) {
+		wg.Go(func() {
+			got, err := work(together, seed)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if want, _ := work(share(), seed); !slices.EqualFunc(got, want, slices.Equal) {
+				t.Errorf("seed %d leads elsewhere than alone", seed)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestFeasible(t *testing.T) {
 	any := Interval{math.MinInt64, math.MaxInt64}
 	undecided, joint := 0, 0
-	for name, text := range spaces {
-		t.Run(name, func(t *testing.T) {
-			s := parse(t, text)
-			m := s.Measure(2, macsParams)
-			var all [][]int64
-			for _, g := range enumerate(s) {
-				all = append(all, valuesOf(t, s, g, 2, macsParams))
+	eachSpace(t, func(t *testing.T, s *Space, all map[string]Genome) {
+		m := s.Measure(2, macsParams)
+		var values [][]int64
+		for _, key := range slices.Sorted(maps.Keys(all)) {
+			values = append(values, valuesOf(t, s, all[key], 2, macsParams))
+		}
+		rapid.Check(t, func(t *rapid.T) {
+			limit := func(q int) Interval {
+				v := rapid.SampledFrom(values).Draw(t, "at")[q]
+				shift := rapid.Int64Range(-2000, 2000).Draw(t, "shift")
+				switch rapid.IntRange(0, 3).Draw(t, "kind") {
+				case 0:
+					return any
+				case 1:
+					return Interval{math.MinInt64, v + shift}
+				case 2:
+					return Interval{v + shift, math.MaxInt64}
+				}
+				return Interval{v + min(shift, 0), v + max(shift, 0)}
 			}
-			rapid.Check(t, func(t *rapid.T) {
-				limit := func(q int) Interval {
-					v := all[rapid.IntRange(0, len(all)-1).Draw(t, "at")][q]
-					shift := rapid.Int64Range(-2000, 2000).Draw(t, "shift")
-					switch rapid.IntRange(0, 3).Draw(t, "kind") {
-					case 0:
-						return any
-					case 1:
-						return Interval{math.MinInt64, v + shift}
-					case 2:
-						return Interval{v + shift, math.MaxInt64}
-					}
-					return Interval{v + min(shift, 0), v + max(shift, 0)}
+			limits := []Interval{limit(0), limit(1)}
+			ok, each := false, [2]bool{}
+			for _, v := range values {
+				ok = ok || limits[0].Contains(v[0]) && limits[1].Contains(v[1])
+				each[0], each[1] = each[0] || limits[0].Contains(v[0]), each[1] || limits[1].Contains(v[1])
+			}
+			g, err := m.Feasible(limits)
+			var infeasible *InfeasibleError
+			switch {
+			case err == nil:
+				v := valuesOf(t, s, g, 2, macsParams)
+				if !limits[0].Contains(v[0]) || !limits[1].Contains(v[1]) {
+					t.Fatalf("%v has %v, limits %v", g, v, limits)
 				}
-				limits := []Interval{limit(0), limit(1)}
-				ok, each := false, [2]bool{}
-				for _, v := range all {
-					ok = ok || limits[0].Contains(v[0]) && limits[1].Contains(v[1])
-					each[0], each[1] = each[0] || limits[0].Contains(v[0]), each[1] || limits[1].Contains(v[1])
+			case errors.As(err, &infeasible):
+				if ok {
+					t.Fatalf("%v, but there is a network within %v", err, limits)
 				}
-				g, err := m.Feasible(limits)
-				var infeasible *InfeasibleError
-				switch {
-				case err == nil:
-					v := valuesOf(t, s, g, 2, macsParams)
-					if !limits[0].Contains(v[0]) || !limits[1].Contains(v[1]) {
-						t.Fatalf("%v has %v, limits %v", g, v, limits)
-					}
-				case errors.As(err, &infeasible):
-					if ok {
-						t.Fatalf("%v, but there is a network within %v", err, limits)
-					}
-					if q := infeasible.Quantity; q >= 0 && each[q] {
-						t.Fatalf("%v, but there is a network within %v", err, limits[q])
-					} else if q < 0 {
-						joint++
-					}
-				case errors.Is(err, ErrUndecided):
-					undecided++
-				default:
-					t.Fatal(err)
+				if q := infeasible.Quantity; q >= 0 && each[q] {
+					t.Fatalf("%v, but there is a network within %v", err, limits[q])
+				} else if q < 0 {
+					joint++
 				}
-			})
+			case errors.Is(err, ErrUndecided):
+				undecided++
+			default:
+				t.Fatal(err)
+			}
 		})
-	}
+	})
 	if joint == 0 {
 		t.Error("limits that exclude each other were never recognised")
 	}
 	t.Logf("%d undecided", undecided)
 
-	s := readConfig(t, "mobile.yaml")
-	m := s.Measure(2, macsParams)
+	s, m := largeSpace(t)
 	rng := rand.New(rand.NewPCG(1, 1))
 	found := 0
 	for range 12 { // few MACs for the parameters
@@ -570,10 +549,10 @@ func TestFeasible(t *testing.T) {
 		limits []Interval
 		want   int // 0 none, else an infeasible quantity plus 2
 	}{
-		{"as configured", []Interval{{math.MinInt64, 600e6}, {math.MinInt64, 10e6}}, 0},
+		{"small", []Interval{{math.MinInt64, 4 * b[0].Least}, {math.MinInt64, 4 * b[1].Least}}, 0},
 		{"too few MACs", []Interval{{math.MinInt64, b[0].Least - 1}, any}, 2},
 		{"too many parameters", []Interval{any, {b[1].Greatest + 1, math.MaxInt64}}, 3},
-		{"large on small budgets", []Interval{{math.MinInt64, b[0].Least}, {100e6, math.MaxInt64}}, 1},
+		{"large on small budgets", []Interval{{math.MinInt64, b[0].Least}, {b[1].Greatest / 2, math.MaxInt64}}, 1},
 	} {
 		_, err := m.Feasible(test.limits)
 		var infeasible *InfeasibleError

@@ -42,17 +42,13 @@ stages:
   - {block: conv, width: 8, depth: [1, 2, 3], padding: 0}
   - {block: conv, width: [8, 16]}
 head: {classes: 10}`)
-	for _, text := range spaces {
-		texts = append(texts, text)
-	}
-	for _, text := range texts {
-		s := parse(t, text)
+	check := func(t *testing.T, s *Space, all map[string]Genome) {
 		m := s.Meter(2, countChannels)
 		got, want := make([]int64, 2), make([]int64, 2)
 		var n arch.Network
 		var g arch.Graph
 		for range 2 { // remembered the second time
-			for _, genome := range enumerate(s) {
+			for _, genome := range all {
 				if err := m.Measure(genome, got); err != nil {
 					t.Fatal(err)
 				}
@@ -62,11 +58,16 @@ head: {classes: 10}`)
 				}
 				countChannels(&g, want)
 				if !slices.Equal(got, want) {
-					t.Fatalf("%v: measured %v, want %v\nin%s", s.Words(genome), got, want, text)
+					t.Fatalf("%v: measured %v, want %v", s.Words(genome), got, want)
 				}
 			}
 		}
 	}
+	for _, text := range texts {
+		s := parse(t, text)
+		check(t, s, enumerate(s.plan))
+	}
+	eachSpace(t, check)
 }
 
 // More genes in a stage than a number can tell apart.
@@ -104,7 +105,7 @@ head: {classes: 10}`)
 func TestMeterOfWhatCannotBeBuilt(t *testing.T) {
 	s := parse(t, spaces["groups that do not divide"])
 	m := s.Meter(2, countChannels)
-	all := enumerate(s)
+	all := enumerate(s.plan)
 	g := make(Genome, len(s.plan.Slots))
 	failed := false
 	for i := range g {

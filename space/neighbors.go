@@ -10,8 +10,9 @@ import (
 // which one active gene has another option, for each option, and those in which
 // all stages take the option that one gene has, as in [Space.Mutate]. A stage that
 // does nothing stands at every place among those that are like it, so that it may
-// come to do something at each. Genes that become active are drawn. What cannot be
-// built is repaired, see [Space.Repair], and left out if that undoes the change.
+// come to do something at each. Genes that become active are drawn, a few times if
+// that undoes the change. What cannot be built is repaired, see [Space.Repair], and
+// left out if that undoes it.
 //
 // The order depends on g alone. So do those networks for which nothing is drawn or
 // repaired. If they differ from g in one gene and have the same active ones, g is
@@ -21,18 +22,25 @@ import (
 // implementations may.
 func (s *Space) Neighbors(rng *rand.Rand, g Genome) ([]Genome, error) {
 	var all []Genome
-	known := map[string]struct{}{s.Key(g): {}}
+	own := s.Key(g)
+	known := map[string]struct{}{own: {}}
 	active := make([]bool, len(g))
 	add := func(from Genome, changes ...allele) error {
-		child := slices.Clone(from)
-		for _, c := range changes {
-			child[c.gene] = c.option
+		child, key := make(Genome, len(from)), ""
+		const tries = 8 // what is drawn can undo the change: a block that does nothing
+		for range tries {
+			copy(child, from)
+			for _, c := range changes {
+				child[c.gene] = c.option
+			}
+			drawn := s.draft(rng, child, active)
+			if err := s.Repair(rng, child); err != nil {
+				return err
+			}
+			if key = s.Key(child); key != own || !drawn {
+				break
+			}
 		}
-		s.draft(rng, child, active)
-		if err := s.Repair(rng, child); err != nil {
-			return err
-		}
-		key := s.Key(child)
 		if _, old := known[key]; !old {
 			known[key] = struct{}{}
 			all = append(all, child)

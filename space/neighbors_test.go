@@ -12,96 +12,88 @@ import (
 // Neighbors are networks of the space, distinct, none the network itself, and the
 // same for the same random numbers.
 func TestNeighborsStayInTheSpace(t *testing.T) {
-	for name, text := range spaces {
-		t.Run(name, func(t *testing.T) {
-			s := parse(t, text)
-			all := enumerate(s)
-			rapid.Check(t, func(t *rapid.T) {
-				seed := rapid.Uint64().Draw(t, "seed")
-				g, _ := s.Sample(rand.New(rand.NewPCG(seed, 0)))
-				before := slices.Clone(g)
-				neighbors, err := s.Neighbors(rand.New(rand.NewPCG(seed, 1)), g)
-				if err != nil {
-					t.Fatal(err)
+	eachSpace(t, func(t *testing.T, s *Space, all map[string]Genome) {
+		rapid.Check(t, func(t *rapid.T) {
+			seed := rapid.Uint64().Draw(t, "seed")
+			g, _ := s.Sample(rand.New(rand.NewPCG(seed, 0)))
+			before := slices.Clone(g)
+			neighbors, err := s.Neighbors(rand.New(rand.NewPCG(seed, 1)), g)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(g, before) {
+				t.Fatalf("the genome was changed from %v to %v", before, g)
+			}
+			if len(neighbors) == 0 && len(all) > 1 {
+				t.Fatalf("%v has no neighbours", s.Words(g))
+			}
+			seen := map[string]bool{s.Key(g): true}
+			for _, n := range neighbors {
+				key := s.Key(n)
+				if seen[key] {
+					t.Fatalf("%v is among its neighbours, or has %v twice", s.Words(g), s.Words(n))
 				}
-				if !slices.Equal(g, before) {
-					t.Fatalf("the genome was changed from %v to %v", before, g)
+				seen[key] = true
+				if known, ok := all[key]; !ok || !slices.Equal(n, known) {
+					t.Fatalf("neighbour %v cannot be built or is not canonical", n)
 				}
-				if len(neighbors) == 0 && len(all) > 1 {
-					t.Fatalf("%v has no neighbours", s.Words(g))
-				}
-				seen := map[string]bool{s.Key(g): true}
-				for _, n := range neighbors {
-					key := s.Key(n)
-					if seen[key] {
-						t.Fatalf("%v is among its neighbours, or has %v twice", s.Words(g), s.Words(n))
-					}
-					seen[key] = true
-					if known, ok := all[key]; !ok || !slices.Equal(n, known) {
-						t.Fatalf("neighbour %v cannot be built or is not canonical", n)
-					}
-				}
-				again, err := s.Neighbors(rand.New(rand.NewPCG(seed, 1)), g)
-				if err != nil || !slices.EqualFunc(neighbors, again, slices.Equal) {
-					t.Fatalf("asked again, got other neighbours: %v", err)
-				}
-			})
+			}
+			again, err := s.Neighbors(rand.New(rand.NewPCG(seed, 1)), g)
+			if err != nil || !slices.EqualFunc(neighbors, again, slices.Equal) {
+				t.Fatalf("asked again, got other neighbours: %v", err)
+			}
 		})
-	}
+	})
 }
 
 // Every network that differs in one gene is a neighbour, whatever the random
 // numbers, if it can be built as it is and no gene becomes active; both ways, if its
 // genome is canonical as it is and the same genes are active.
 func TestNeighborsDifferInOneGene(t *testing.T) {
-	for name, text := range spaces {
-		t.Run(name, func(t *testing.T) {
-			s := parse(t, text)
-			all := enumerate(s)
-			known := make(map[string]map[string]bool)
-			neighbors := func(key string) map[string]bool {
-				if known[key] == nil {
-					known[key] = make(map[string]bool)
-					of, err := s.Neighbors(rand.New(rand.NewPCG(uint64(len(known)), 0)), all[key])
-					if err != nil {
-						t.Fatal(err)
-					}
-					for _, n := range of {
-						known[key][s.Key(n)] = true
-					}
+	eachSpace(t, func(t *testing.T, s *Space, all map[string]Genome) {
+		known := make(map[string]map[string]bool)
+		neighbors := func(key string) map[string]bool {
+			if known[key] == nil {
+				known[key] = make(map[string]bool)
+				of, err := s.Neighbors(rand.New(rand.NewPCG(uint64(len(known)), 0)), all[key])
+				if err != nil {
+					t.Fatal(err)
 				}
-				return known[key]
+				for _, n := range of {
+					known[key][s.Key(n)] = true
+				}
 			}
-			keys := slices.Sorted(maps.Keys(all))
-			if testing.Short() {
-				rand.New(rand.NewPCG(1, 1)).Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
-				keys = keys[:min(len(keys), 50)]
-			}
-			before, after := make([]bool, len(s.plan.Slots)), make([]bool, len(s.plan.Slots))
-			for _, key := range keys {
-				g := all[key]
-				s.plan.Active(g, before)
-				for i := range g {
-					for o := range s.plan.Slots[i].Options {
-						h := slices.Clone(g)
-						h[i] = uint16(o)
-						s.plan.Active(h, after)
-						other := s.Key(h)
-						canonical, ok := all[other]
-						if !ok || other == key || grown(before, after) {
-							continue
-						}
-						if !neighbors(key)[other] {
-							t.Fatalf("%v is no neighbour of %v", s.Words(h), s.Words(g))
-						}
-						if slices.Equal(h, canonical) && slices.Equal(before, after) && !neighbors(other)[key] {
-							t.Fatalf("%v is no neighbour of %v, only the other way round", s.Words(g), s.Words(h))
-						}
+			return known[key]
+		}
+		keys := slices.Sorted(maps.Keys(all))
+		if testing.Short() {
+			rand.New(rand.NewPCG(1, 1)).Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+			keys = keys[:min(len(keys), 50)]
+		}
+		before, after := make([]bool, len(s.plan.Slots)), make([]bool, len(s.plan.Slots))
+		for _, key := range keys {
+			g := all[key]
+			s.plan.Active(g, before)
+			for i := range g {
+				for o := range s.plan.Slots[i].Options {
+					h := slices.Clone(g)
+					h[i] = uint16(o)
+					s.plan.Active(h, after)
+					other := s.Key(h)
+					canonical, ok := all[other]
+					if !ok || other == key || grown(before, after) {
+						continue
+					}
+					if !neighbors(key)[other] {
+						t.Fatalf("%v is no neighbour of %v", s.Words(h), s.Words(g))
+					}
+					if slices.Equal(h, canonical) && slices.Equal(before, after) && !neighbors(other)[key] {
+						t.Fatalf("%v is no neighbour of %v, only the other way round", s.Words(g), s.Words(h))
 					}
 				}
 			}
-		})
-	}
+		}
+	})
 }
 
 // grown reports whether a gene has become active.

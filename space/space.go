@@ -248,15 +248,18 @@ func (s *Space) Mutate(rng *rand.Rand, parent Genome) (Genome, error) {
 }
 
 // draft draws the genes of child that were not active before and are now, as
-// after a change of block type or depth: their zero means nothing.
-func (s *Space) draft(rng *rand.Rand, child Genome, before []bool) {
+// after a change of block type or depth: their zero means nothing. It reports
+// whether there are any.
+func (s *Space) draft(rng *rand.Rand, child Genome, before []bool) (drawn bool) {
 	now := make([]bool, len(child))
 	s.plan.Active(child, now)
 	for i, on := range now {
 		if on && !before[i] {
 			child[i] = uint16(rng.IntN(len(s.plan.Slots[i].Options)))
+			drawn = true
 		}
 	}
+	return drawn
 }
 
 // other draws another option of gene i.

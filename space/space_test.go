@@ -1,6 +1,7 @@
 package space
 
 import (
+	"maps"
 	"math"
 	"math/big"
 	"math/rand/v2"
@@ -68,13 +69,29 @@ head: {classes: 10}`,
 	"stages left out": `
 input: {resolution: 32}
 activation: [relu, swish]
-stem: {width: [8, 12], activation: relu, depth: [1, 0]}
+stem: {width: 8, activation: relu, depth: [1, 0]}
 stages:
-  - {block: [conv, shuffle], width: 8, kernel: [1, 3], depth: [2, 1, 0], groups: [2, 4]}
-  - {block: [conv, shuffle], width: 8, kernel: [1, 3], depth: [2, 1, 0], groups: [2, 4]}
+  - {block: [conv, shuffle], width: 8, depth: [2, 1, 0], group_first: [true, false], groups: 2}
+  - {block: [conv, shuffle], width: 8, depth: [2, 1, 0], group_first: [true, false], groups: 2}
   - {block: conv, width: 8, depth: [0, 1], stride: [1, 2]}
   - {block: conv, width: 8, depth: [0, 1], stride: [1, 2]}
 head: {classes: 10, activation: relu}`,
+	"values for each block of stages left out": `
+input: {resolution: 32}
+stem: {block: inverted, width: 8, depth: [0, 2], expansion: [1, 2], per_block: [expansion]}
+stages:
+  - {block: inverted, width: 8, depth: [0, 1], expansion: [1, 2], per_block: [expansion]}
+  - {block: inverted, width: 8, depth: [0, 1], expansion: [1, 2], per_block: [expansion]}
+  - {block: [conv, identity], width: {blocks: [[8, 16], 8]}, depth: {from: 0, to: 2}}
+head: {classes: 10}`,
+	"identity that does something": `
+input: {resolution: [4, 8]}
+stem: {width: 8}
+stages:
+  - {block: [conv, identity], width: 8, stride: 2}
+  - {block: [conv, identity], width: 8, stride: 2}
+  - {block: identity, width: 8, depth: [0, 1], pool: {kernel: 2}}
+head: {classes: 10}`,
 	"identity": `
 input: {resolution: [4, 8]}
 stem: {width: 8}
@@ -125,6 +142,28 @@ stages:
 head: {classes: 10, hidden: [0, 16], layers: [1, 2]}`,
 }
 
+// eachSpace calls f for each of spaces, with all its networks, which f must not
+// change.
+func eachSpace(t *testing.T, f func(t *testing.T, s *Space, all map[string]Genome)) {
+	for _, name := range slices.Sorted(maps.Keys(spaces)) {
+		t.Run(name, func(t *testing.T) {
+			e, ok := enumerated[name]
+			if !ok {
+				e.space = parse(t, spaces[name])
+				e.all = enumerate(e.space.plan)
+				enumerated[name] = e
+			}
+			f(t, e.space, e.all)
+		})
+	}
+}
+
+// enumerated remembers what all tests ask for.
+var enumerated = make(map[string]struct {
+	space *Space
+	all   map[string]Genome
+})
+
 func parse(t testing.TB, text string) *Space {
 	t.Helper()
 	s, err := Parse("test.yaml", []byte(text))
@@ -134,23 +173,24 @@ func parse(t testing.TB, text string) *Space {
 	return s
 }
 
-// enumerate returns the keys of all networks that can be built, by trying every
-// combination of options.
-func enumerate(s *Space) map[string]Genome {
+// enumerate returns all networks that can be built, canonical genomes by their
+// keys, by trying every combination of options.
+func enumerate(plan *arch.Plan) map[string]Genome {
+	s := &Space{plan: plan}
+	s.flags.New = func() any { f := make([]bool, len(plan.Slots)); return &f }
 	all := make(map[string]Genome)
-	g := make(Genome, len(s.plan.Slots))
+	g := make(Genome, len(plan.Slots))
 	var n arch.Network
 	var graph arch.Graph
 	var try func(i int)
 	try = func(i int) {
 		if i == len(g) {
-			if s.Network(g, &n); n.Lower(&graph) == nil {
-				c := s.canonical(slices.Clone(g))
-				all[s.Key(g)] = c
+			if plan.Build(g, &n); n.Lower(&graph) == nil {
+				all[s.Key(g)] = s.canonical(slices.Clone(g))
 			}
 			return
 		}
-		for v := range s.plan.Slots[i].Options {
+		for v := range plan.Slots[i].Options {
 			g[i] = uint16(v)
 			try(i + 1)
 		}
@@ -160,14 +200,11 @@ func enumerate(s *Space) map[string]Genome {
 }
 
 func TestSizeEqualsEnumeration(t *testing.T) {
-	for name, text := range spaces {
-		t.Run(name, func(t *testing.T) {
-			s := parse(t, text)
-			if got, want := s.Size(), big.NewInt(int64(len(enumerate(s)))); got.Cmp(want) != 0 {
-				t.Errorf("Size() = %v, but there are %v networks", got, want)
-			}
-		})
-	}
+	eachSpace(t, func(t *testing.T, s *Space, all map[string]Genome) {
+		if got, want := s.Size(), big.NewInt(int64(len(all))); got.Cmp(want) != 0 {
+			t.Errorf("Size() = %v, but there are %v networks", got, want)
+		}
+	})
 }
 
 func TestBoundsEqualEnumeration(t *testing.T) {
@@ -184,156 +221,152 @@ func TestBoundsEqualEnumeration(t *testing.T) {
 			}
 		}
 	}
-	for name, text := range spaces {
-		t.Run(name, func(t *testing.T) {
-			s := parse(t, text)
-			var want []Bounds
-			var n arch.Network
-			var g arch.Graph
-			for _, genome := range enumerate(s) {
-				s.Network(genome, &n)
-				if err := n.Lower(&g); err != nil {
-					t.Fatal(err)
-				}
-				v := make([]int64, 2)
-				measure(&g, v)
-				if want == nil {
-					want = []Bounds{{v[0], v[0]}, {v[1], v[1]}}
-				}
-				for i := range want {
-					want[i].Least, want[i].Greatest = min(want[i].Least, v[i]), max(want[i].Greatest, v[i])
-				}
+	eachSpace(t, func(t *testing.T, s *Space, all map[string]Genome) {
+		var want []Bounds
+		var n arch.Network
+		var g arch.Graph
+		for _, genome := range all {
+			s.Network(genome, &n)
+			if err := n.Lower(&g); err != nil {
+				t.Fatal(err)
 			}
-			if got := s.Bounds(2, measure); !slices.Equal(got, want) {
-				t.Errorf("Bounds() = %v, want %v", got, want)
+			v := make([]int64, 2)
+			measure(&g, v)
+			if want == nil {
+				want = []Bounds{{v[0], v[0]}, {v[1], v[1]}}
 			}
-		})
-	}
+			for i := range want {
+				want[i].Least, want[i].Greatest = min(want[i].Least, v[i]), max(want[i].Greatest, v[i])
+			}
+		}
+		if got := s.Bounds(2, measure); !slices.Equal(got, want) {
+			t.Errorf("Bounds() = %v, want %v", got, want)
+		}
+	})
 }
 
 // Every network must be drawn about equally often: chi-square against the
 // uniform distribution.
 func TestSampleIsUniform(t *testing.T) {
-	for name, text := range spaces {
-		t.Run(name, func(t *testing.T) {
-			s := parse(t, text)
-			all := enumerate(s)
-			drawn := make(map[string]int)
-			rng := rand.New(rand.NewPCG(1, 2))
-			const each = 100
-			for range each * len(all) {
-				g, err := s.Sample(rng)
-				if err != nil {
-					t.Fatal(err)
-				}
-				key := s.Key(g)
-				if _, ok := all[key]; !ok {
-					t.Fatalf("drew %v, which cannot be built", s.Words(g))
-				}
-				drawn[key]++
+	eachSpace(t, func(t *testing.T, s *Space, all map[string]Genome) {
+		drawn := make(map[string]int)
+		for key := range all {
+			drawn[key] = 0
+		}
+		rng := rand.New(rand.NewPCG(1, 2))
+		each := 100
+		if testing.Short() {
+			each = 20
+		}
+		for range each * len(all) {
+			g, err := s.Sample(rng)
+			if err != nil {
+				t.Fatal(err)
 			}
-			chi := 0.
-			for key := range all {
-				d := float64(drawn[key]) - each
-				chi += d * d / each
+			key := s.Key(g)
+			if _, ok := all[key]; !ok {
+				t.Fatalf("drew %v, which cannot be built", s.Words(g))
 			}
-			k := float64(len(all) - 1)
-			if bound := k + 5*math.Sqrt(2*k); chi > bound {
-				t.Errorf("chi-square of %.0f over %d networks, more than %.0f", chi, len(all), bound)
-			}
-		})
+			drawn[key]++
+		}
+		if chi, most := chiSquare(drawn, each); chi > most {
+			t.Errorf("chi-square of %.0f over %d networks, more than %.0f", chi, len(all), most)
+		}
+	})
+}
+
+// chiSquare compares draws with the uniform distribution, of which each value
+// should come so often. It exceeds most once in 10^9 times (Wilson and Hilferty 1931).
+func chiSquare(drawn map[string]int, each int) (chi, most float64) {
+	for _, n := range drawn {
+		d := float64(n - each)
+		chi += d * d / float64(each)
 	}
+	k := float64(len(drawn) - 1)
+	if k == 0 {
+		return chi, 0
+	}
+	return chi, k * math.Pow(1-2/(9*k)+6*math.Sqrt(2/(9*k)), 3)
 }
 
 func TestOperatorsStayInTheSpace(t *testing.T) {
-	for name, text := range spaces {
-		t.Run(name, func(t *testing.T) {
-			s := parse(t, text)
-			all := enumerate(s)
-			rapid.Check(t, func(t *rapid.T) {
-				rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
-				a, _ := s.Sample(rng)
-				b, _ := s.Sample(rng)
-				before := slices.Clone(a)
-				m, err := s.Mutate(rng, a)
-				if err != nil {
-					t.Fatal(err)
+	eachSpace(t, func(t *testing.T, s *Space, all map[string]Genome) {
+		rapid.Check(t, func(t *rapid.T) {
+			rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+			a, _ := s.Sample(rng)
+			b, _ := s.Sample(rng)
+			before := slices.Clone(a)
+			m, err := s.Mutate(rng, a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := s.Crossover(rng, a, b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for what, g := range map[string]Genome{"mutation": m, "crossover": c} {
+				known, ok := all[s.Key(g)]
+				if !ok {
+					t.Fatalf("%s %v cannot be built", what, g)
 				}
-				c, err := s.Crossover(rng, a, b)
-				if err != nil {
-					t.Fatal(err)
+				if !slices.Equal(g, known) {
+					t.Fatalf("%s %v is not canonical, want %v", what, g, known)
 				}
-				for what, g := range map[string]Genome{"mutation": m, "crossover": c} {
-					known, ok := all[s.Key(g)]
-					if !ok {
-						t.Fatalf("%s %v cannot be built", what, g)
-					}
-					if !slices.Equal(g, known) {
-						t.Fatalf("%s %v is not canonical, want %v", what, g, known)
-					}
+			}
+			if !slices.Equal(a, before) {
+				t.Fatalf("the parent was changed from %v to %v", before, a)
+			}
+			if len(all) > 8 && slices.Equal(m, a) && rapid.Bool().Draw(t, "") {
+				m, _ = s.Mutate(rng, a)
+				if slices.Equal(m, a) {
+					t.Fatalf("mutation changed nothing, twice: %v", s.Words(a))
 				}
-				if !slices.Equal(a, before) {
-					t.Fatalf("the parent was changed from %v to %v", before, a)
-				}
-				if len(all) > 8 && slices.Equal(m, a) && rapid.Bool().Draw(t, "") {
-					m, _ = s.Mutate(rng, a)
-					if slices.Equal(m, a) {
-						t.Fatalf("mutation changed nothing, twice: %v", s.Words(a))
-					}
-				}
-			})
+			}
 		})
-	}
+	})
 }
 
 // Any genome, however impossible, is repaired into the space, and one that can
 // be built is left alone.
 func TestRepair(t *testing.T) {
-	for name, text := range spaces {
-		t.Run(name, func(t *testing.T) {
-			s := parse(t, text)
-			all := enumerate(s)
-			rapid.Check(t, func(t *rapid.T) {
-				g := make(Genome, len(s.plan.Slots))
-				for i := range g {
-					g[i] = uint16(rapid.IntRange(0, len(s.plan.Slots[i].Options)-1).Draw(t, s.plan.Slots[i].Path))
-				}
-				want, fits := all[s.Key(g)]
-				if err := s.Repair(rand.New(rand.NewPCG(1, 1)), g); err != nil {
-					t.Fatal(err)
-				}
-				if fits && !slices.Equal(g, want) {
-					t.Fatalf("changed %v to %v, although it can be built", want, g)
-				}
-				if _, ok := all[s.Key(g)]; !ok {
-					t.Fatalf("%v cannot be built", g)
-				}
-			})
+	eachSpace(t, func(t *testing.T, s *Space, all map[string]Genome) {
+		rapid.Check(t, func(t *rapid.T) {
+			g := make(Genome, len(s.plan.Slots))
+			for i := range g {
+				g[i] = uint16(rapid.IntRange(0, len(s.plan.Slots[i].Options)-1).Draw(t, s.plan.Slots[i].Path))
+			}
+			want, fits := all[s.Key(g)]
+			if err := s.Repair(rand.New(rand.NewPCG(1, 1)), g); err != nil {
+				t.Fatal(err)
+			}
+			if fits && !slices.Equal(g, want) {
+				t.Fatalf("changed %v to %v, although it can be built", want, g)
+			}
+			if _, ok := all[s.Key(g)]; !ok {
+				t.Fatalf("%v cannot be built", g)
+			}
 		})
-	}
+	})
 }
 
 func TestGenomeIsTheInverseOfNetwork(t *testing.T) {
-	for name, text := range spaces {
-		t.Run(name, func(t *testing.T) {
-			s := parse(t, text)
-			for _, g := range enumerate(s) {
-				var n arch.Network
-				s.Network(g, &n)
-				back, err := s.Genome(&n)
-				if err != nil || !slices.Equal(back, g) {
-					t.Fatalf("Genome(Network(%v)) = %v, %v", g, back, err)
-				}
+	eachSpace(t, func(t *testing.T, s *Space, all map[string]Genome) {
+		for _, g := range all {
+			var n arch.Network
+			s.Network(g, &n)
+			back, err := s.Genome(&n)
+			if err != nil || !slices.Equal(back, g) {
+				t.Fatalf("Genome(Network(%v)) = %v, %v", g, back, err)
 			}
-			n, err := arch.Reference("vgg16")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := s.Genome(n); err == nil || !strings.Contains(err.Error(), "not of this space") {
-				t.Errorf("a foreign network: got error %v", err)
-			}
-		})
-	}
+		}
+		n, err := arch.Reference("vgg16")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Genome(n); err == nil || !strings.Contains(err.Error(), "not of this space") {
+			t.Errorf("a foreign network: got error %v", err)
+		}
+	})
 }
 
 func TestImpossibleSpaces(t *testing.T) {
@@ -397,6 +430,9 @@ head: {classes: 10}`, "test.yaml:5:5: this stage has too many choices to be coun
 			"\nhead: {classes: 10}", "test.yaml:4:5: networks of this space have up to 53766 layers; at most 16384 are supported"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			if testing.Short() && test.name == "too many choices" {
+				t.Skip("counts millions of them")
+			}
 			_, err := Parse("test.yaml", []byte(test.text))
 			if err == nil || !strings.HasPrefix(err.Error(), test.want) {
 				t.Errorf("got error  %v\nwant prefix %s", err, test.want)

@@ -148,7 +148,8 @@ const (
 type rest struct {
 	repeats bool    // the stage is like the one before it
 	zero    int     // option of depth 0, or -1
-	skip    int     // the first block type that does nothing where the shape stays, or -1
+	skip    int     // the first block type that does nothing where the shape stays, or -1: also if no stride keeps it
+	stride  int     // option of stride 1, if there is such a type
 	widths  [][]int // options of the width of each block, if there is such a type
 }
 
@@ -175,6 +176,14 @@ func (s *Space) findRests() {
 		}
 		s.plan.Build(g, &n)
 		st := &n.Stages[part]
+		if j := s.slotOf(i, -1, "stride"); j >= 0 {
+			r.stride = slices.IndexFunc(s.plan.Slots[j].Options, func(o arch.Scalar) bool { v, _ := o.Number(); return v == 1 })
+		} else if st.Stride != 1 {
+			r.stride = -1
+		}
+		if r.stride < 0 {
+			continue
+		}
 		for t := types - 1; t >= 0; t-- {
 			if slot >= 0 {
 				g[slot] = uint16(t)
@@ -297,11 +306,7 @@ func (s *Space) setRest(i, channels int, g []uint16) bool {
 		g[slot] = uint16(r.skip)
 	}
 	if j := s.slotOf(i, -1, "stride"); j >= 0 {
-		k := slices.IndexFunc(s.plan.Slots[j].Options, func(o arch.Scalar) bool { v, _ := o.Number(); return v == 1 })
-		if k < 0 {
-			return false
-		}
-		g[j] = uint16(k)
+		g[j] = uint16(r.stride)
 	}
 	for b := range depths[option] {
 		if j := s.widthSlot(i, b); j >= 0 {
@@ -799,7 +804,9 @@ func (w *blocks) node(at position) int32 {
 	}
 	e := w.edges(slots)
 	values := make([]int64, w.n)
-	w.stop(e, at, values)
+	if at.block > 0 { // a stage without blocks does nothing, see stage
+		w.stop(e, at, values)
+	}
 	if at.block < w.depths[w.deepest] {
 		w.product(w.own[at.block], func() {
 			values := make([]int64, w.n)
