@@ -476,6 +476,11 @@ func TestTemplateRoundTripOfFiles(t *testing.T) {
 			if own := node.Fields("").Get("space"); own != nil { // of a run configuration
 				node = own
 			}
+			if node.Kind == strict.String { // a space file
+				if node, err = strict.ReadFile(filepath.Join(filepath.Dir(file), node.Text)); err != nil {
+					t.Fatal(err)
+				}
+			}
 			tmpl, err := arch.TemplateFrom(node)
 			if err != nil {
 				t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 	"github.com/efficientnas/nas/space"
 )
 
-var updateDocs = flag.Bool("update", false, "write the table of docs/formats.md anew")
+var update = flag.Bool("update", false, "write golden files, and the table of docs/formats.md, anew")
 
 const docFile = "../docs/formats.md"
 
@@ -98,7 +98,7 @@ func TestDocs(t *testing.T) {
 	}
 	text := place.ReplaceAllLiteralString(old, "<!-- begin parameters -->\n"+docTable(t)+"<!-- end parameters -->\n")
 	if text != old {
-		if !*updateDocs {
+		if !*update {
 			t.Fatalf("the table of %s is out of date: go test ./arch -run TestDocs -update", docFile)
 		}
 		if err := os.WriteFile(docFile, []byte(text), 0o666); err != nil {

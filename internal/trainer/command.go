@@ -48,15 +48,25 @@ type Command struct {
 	Grace time.Duration
 }
 
-// Request is what a trainer is asked to do. [Command.Run] adds "version".
+// Request is what a trainer is asked to do.
 type Request struct {
 	Key          string             `json:"key"`               // name of the architecture in the study
 	Architecture json.RawMessage    `json:"architecture"`      // an object
+	Layers       json.RawMessage    `json:"layers,omitempty"`  // its operations in order: an array, as arch.Graph writes it
 	Costs        map[string]float64 `json:"costs,omitempty"`   // by metric, such as macs
 	Dataset      string             `json:"dataset,omitempty"` // a name or a path, as the user wrote it
 	Budget       Budget             `json:"budget,omitzero"`   // what to spend
 	Seed         uint32             `json:"seed"`              // 32 bits, which every library takes
 	Attempt      int                `json:"attempt"`           // from 1
+}
+
+// MarshalJSON returns what a trainer reads: the request, and [Version] as "version".
+func (r Request) MarshalJSON() ([]byte, error) {
+	type fields Request // without this method
+	return json.Marshal(struct {
+		Version int `json:"version"`
+		fields
+	}{Version, fields(r)})
 }
 
 // Budget is what a trainer should spend on a trial. Nothing enforces it but the
@@ -186,18 +196,23 @@ const (
 
 // encode returns what the trainer reads.
 func (c *Command) encode(req Request) ([]byte, error) {
-	if a := strings.TrimSpace(string(req.Architecture)); !strings.HasPrefix(a, "{") || !json.Valid(req.Architecture) {
+	if !isJSON(req.Architecture, "{") {
 		return nil, errors.New("trainer: the request's architecture is no JSON object")
 	}
+	if len(req.Layers) > 0 && !isJSON(req.Layers, "[") {
+		return nil, errors.New("trainer: the request's layers are no JSON array")
+	}
 	req.Budget.Seconds = c.Timeout.Seconds()
-	data, err := json.Marshal(struct {
-		Version int `json:"version"`
-		Request
-	}{Version, req})
+	data, err := json.Marshal(req)
 	if err != nil {
 		return nil, fmt.Errorf("trainer: request: %w", err)
 	}
 	return append(data, '\n'), nil
+}
+
+// isJSON reports whether data is JSON that begins with the given bracket.
+func isJSON(data []byte, bracket string) bool {
+	return strings.HasPrefix(strings.TrimSpace(string(data)), bracket) && json.Valid(data)
 }
 
 // prepare makes the folder of a trial, with the files that a trainer reads.

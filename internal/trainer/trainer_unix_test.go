@@ -4,6 +4,7 @@ package trainer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -252,6 +253,26 @@ func TestGood(t *testing.T) {
 		t.Errorf("took %v", r.Duration)
 	}
 	expectEmpty(t)
+}
+
+// TestRequest checks that a trainer is sent what a request is written as.
+func TestRequest(t *testing.T) {
+	req := request()
+	req.Layers = []byte(" [{\"op\": \"input\"},\n{\"op\":\"conv\"}]\n")
+	c := command(t, "good")
+	r, err := c.Run(t.Context(), req, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Budget.Seconds = c.Timeout.Seconds()
+	want, err := json.Marshal(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent, _, _ := strings.Cut(r.Stderr, "\n")
+	if sent != string(want) || !strings.Contains(sent, `,"layers":[{"op":"input"},{"op":"conv"}],"costs":`) {
+		t.Errorf("sent    %s\nwritten %s", sent, want)
+	}
 }
 
 func TestResults(t *testing.T) {
@@ -594,6 +615,13 @@ func TestBadRequest(t *testing.T) {
 		req.Architecture = []byte(architecture)
 		if r, err := command(t, "good").Run(t.Context(), req, nil); err == nil {
 			t.Errorf("%q: got %v", architecture, r)
+		}
+	}
+	for _, layers := range []string{"{}", "[", "null", "[] []"} {
+		req := request()
+		req.Layers = []byte(layers)
+		if r, err := command(t, "good").Run(t.Context(), req, nil); err == nil {
+			t.Errorf("layers %q: got %v", layers, r)
 		}
 	}
 	req := request()
