@@ -23,4 +23,7 @@
 // Nothing is taken on trust. What is not of the space, a number that is none, an
 // accuracy out of its range, and parameters or MACs that are not what package cost
 // counts are errors with file and line.
+//
+// [ReadMeasured] takes any table of networks that somebody measured, these benchmarks
+// and the user's own, for a search to look accuracies up in it.
 package tabular
