@@ -34,6 +34,11 @@
 // [Run] ends after so many evaluations, at a hypervolume that is enough, or when the
 // front has not changed for long; see [Settings].
 //
+// It evaluates batch by batch, on all cores: for evaluations so cheap that calls
+// would cost more. Or, where each is a training of minutes or days, one by one, so
+// that no worker ever waits for another's: see [Settings.Asynchronous]. Then
+// [Settings.Screen] keeps candidates from being trained that are too large anyway.
+//
 // Every method saves its state at any moment, also while candidates are being
 // evaluated, and goes on from it exactly as it would have:
 //
@@ -43,8 +48,10 @@
 //	batch := method.Pending() // proposed, but not evaluated in time
 //
 // Run evaluates first what is pending. With what was evaluated so far as
-// [Settings.Earlier], it comes to the result of a search that was never
-// interrupted.
+// [Settings.Earlier], or if that is too much to keep with a [Snapshot] as
+// [Settings.Resume], it comes to the result of a search that was never interrupted.
+// State and outcomes belong together whenever Run calls [Settings.Proposed] or
+// [Settings.Recorder]: what is stored there outlives a process that is killed.
 //
 // # What holds for every method
 //
