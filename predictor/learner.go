@@ -106,6 +106,12 @@ func (l *Learner) LearnLog(inputs []float64, log float64) error {
 // Len returns how many values it was told.
 func (l *Learner) Len() int { return len(l.rows) }
 
+// Current reports whether the learner has made up its mind about all that it was
+// told: then Predict only looks things up. Otherwise Predict would learn first, and
+// a learner that is told the same again later would have to be asked at the same
+// moments to come to the same belief.
+func (l *Learner) Current() bool { return l.model != nil }
+
 var errUntold = errors.New("predictor: a learner that was told nothing cannot predict")
 
 // The hyper-parameters are fitted anew whenever there are refitFactor times as

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 )
@@ -32,12 +33,18 @@ var errLocked = errors.New("locked")
 // acquire locks the study at path, or returns an [*InUseError].
 func acquire(path string) (*lock, error) {
 	l := &lock{path: path + ".lock"}
+	begin := time.Now()
 	for {
 		var err error
 		if l.file, err = os.OpenFile(l.path, os.O_RDWR|os.O_CREATE, 0o644); err != nil {
 			return nil, explain(path, err)
 		}
-		if err = tryLock(l.file); err != nil {
+		if err = tryLock(l.file, false); err != nil {
+			if errors.Is(err, errLocked) && time.Since(begin) < patience && tryLock(l.file, true) == nil {
+				l.file.Close() // nobody has it but who looks, as Holder does: for a moment
+				time.Sleep(time.Millisecond)
+				continue
+			}
 			defer l.file.Close()
 			if errors.Is(err, errLocked) {
 				return nil, l.inUse(path)
@@ -74,7 +81,29 @@ func (l *lock) current() bool {
 	return err == nil && os.SameFile(mine, there)
 }
 
-func (l *lock) inUse(path string) error {
+// Holder returns which process has the study at path open for writing, or nil if
+// none has. It writes nothing, and keeps no process from opening the study.
+func Holder(path string) (*InUseError, error) {
+	l := &lock{path: path + ".lock"}
+	var err error
+	if l.file, err = os.Open(l.path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	defer l.file.Close()
+	// Shared, so that acquire can tell it from a lock that is held to write.
+	err = tryLock(l.file, true)
+	if err != nil && !errors.Is(err, errLocked) {
+		return nil, fmt.Errorf("%s: lock: %w", l.path, err)
+	}
+	if err == nil || !l.current() {
+		return nil, nil
+	}
+	return l.inUse(path), nil
+}
+
+func (l *lock) inUse(path string) *InUseError {
 	e := &InUseError{Path: path}
 	var h holder
 	if text, err := io.ReadAll(io.LimitReader(l.file, 4096)); err == nil && json.Unmarshal(text, &h) == nil {

@@ -210,7 +210,7 @@ func (r *Reader) Study() (Study, error) {
 	return s, err
 }
 
-const selectTrials = `SELECT id, key, architecture, genome, generation, parents, operator, costs,
+const selectTrials = `SELECT id, key, architecture, genome, generation, parents, operator, costs, predicted_accuracy, predicted_sd,
 	state, attempts, worker, queued, started, finished,
 	t.accuracy, metrics, objectives, violation, error, seconds, stderr, e.epoch, e.accuracy
 	FROM trials t LEFT JOIN epochs e ON e.trial = t.id AND e.attempt = t.attempts
@@ -244,15 +244,18 @@ func (r *Reader) Trial(id int) (Trial, error) {
 func scanTrial(rows *sql.Rows, t *Trial) error {
 	var architecture, parents, queued string
 	var costs, started, finished, metrics, objectives sql.NullString
-	var accuracy, epochAccuracy sql.NullFloat64
+	var predicted, predictedSD, accuracy, epochAccuracy sql.NullFloat64
 	var epoch sql.NullInt64
-	err := rows.Scan(&t.ID, &t.Key, &architecture, &t.Genome, &t.Generation, &parents, &t.Operator, &costs,
+	err := rows.Scan(&t.ID, &t.Key, &architecture, &t.Genome, &t.Generation, &parents, &t.Operator, &costs, &predicted, &predictedSD,
 		&t.State, &t.Attempts, &t.Worker, &queued, &started, &finished,
 		&accuracy, &metrics, &objectives, &t.Result.Violation, &t.Result.Error, &t.Result.Seconds, &t.Result.Stderr, &epoch, &epochAccuracy)
 	if err != nil {
 		return err
 	}
 	t.Architecture, t.Costs = json.RawMessage(architecture), raw(costs)
+	if predicted.Valid {
+		t.Predicted = &Prediction{predicted.Float64, predictedSD.Float64}
+	}
 	t.Result.Trial, t.Result.Worker = t.ID, t.Worker
 	t.Result.Accuracy, t.Result.Metrics = accuracy.Float64, raw(metrics)
 	if epoch.Valid {

@@ -24,6 +24,8 @@ CREATE TABLE trials (
   parents TEXT NOT NULL,
   operator TEXT NOT NULL,
   costs TEXT,
+  predicted_accuracy REAL,
+  predicted_sd REAL,
   state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed')),
   attempts INTEGER NOT NULL DEFAULT 0,
   worker TEXT NOT NULL DEFAULT '',
@@ -37,6 +39,7 @@ CREATE TABLE trials (
   error TEXT NOT NULL DEFAULT '',
   seconds REAL NOT NULL DEFAULT 0,
   stderr TEXT NOT NULL DEFAULT '',
+  CHECK ((predicted_accuracy IS NULL) = (predicted_sd IS NULL)),
   CHECK (state != 'done' OR accuracy IS NOT NULL),
   CHECK (state != 'failed' OR error != '')
 );

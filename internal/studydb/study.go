@@ -29,7 +29,12 @@ type Proposal struct {
 	Parents      []int // IDs; nil if there are none
 	Operator     string
 	Costs        json.RawMessage // an object; nil if they are not known
+	Predicted    *Prediction     // what was expected of it before it was measured; nil if nothing was
 }
+
+// A Prediction is an accuracy, a fraction of 1, that was expected of a candidate,
+// and its standard deviation.
+type Prediction struct{ Accuracy, SD float64 }
 
 // State says what has become of a trial.
 type State string
@@ -140,6 +145,11 @@ func (p *Proposal) check() error {
 		return fmt.Errorf("trial %d has no key", p.ID)
 	case !json.Valid(p.Architecture):
 		return fmt.Errorf("trial %d: the architecture is not JSON", p.ID)
+	}
+	if e := p.Predicted; e != nil {
+		if err := checkFinite("prediction", []float64{e.Accuracy, e.SD}, p.ID); err != nil {
+			return err
+		}
 	}
 	return checkObject("costs", p.Costs, p.ID)
 }

@@ -221,9 +221,13 @@ func (w *Writer) enqueue(proposals []Proposal) error {
 		if err != nil {
 			return err
 		}
-		n, err := w.exec(`INSERT INTO trials (id, key, architecture, genome, generation, parents, operator, costs, state, queued)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?) ON CONFLICT DO NOTHING`,
-			p.ID, p.Key, string(p.Architecture), blob(p.Genome), p.Generation, string(parents), p.Operator, text(p.Costs), now)
+		var predicted, sd any
+		if p.Predicted != nil {
+			predicted, sd = p.Predicted.Accuracy, p.Predicted.SD
+		}
+		n, err := w.exec(`INSERT INTO trials (id, key, architecture, genome, generation, parents, operator, costs, predicted_accuracy, predicted_sd, state, queued)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?) ON CONFLICT DO NOTHING`,
+			p.ID, p.Key, string(p.Architecture), blob(p.Genome), p.Generation, string(parents), p.Operator, text(p.Costs), predicted, sd, now)
 		if err != nil {
 			return err
 		}
@@ -289,12 +293,23 @@ func (w *Writer) Progress(epochs ...Epoch) error {
 	})
 }
 
-// Retry puts trials that are running, but were not measured, back into the queue.
-// The results say why; they do not count, and are kept among [Reader.Others].
-// Those of trials that are not running change nothing.
-//
-// A process that goes on with a study so frees the trials that its predecessor
-// left running.
+// Requeue puts trials that are running, but that nobody trains any more, back into
+// the queue: those that an interruption ended. What they are to be started for
+// again is no failure. Trials that are not running stay what they are.
+func (w *Writer) Requeue(trials ...int) error {
+	return w.write(func() error {
+		for _, id := range trials {
+			if _, err := w.exec("UPDATE trials SET state = 'queued' WHERE id = ? AND state = 'running'", id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Retry puts trials that are running, but failed in a way that may be chance,
+// back into the queue. The results say why; they do not count, and are kept among
+// [Reader.Others]. Those of trials that are not running change nothing.
 func (w *Writer) Retry(results ...Result) error {
 	results, err := w.checked(results)
 	if err != nil {
@@ -550,10 +565,12 @@ func (w *Writer) commitGroup(group []*request) {
 	}
 }
 
+var errClosed = errors.New("the study is closed")
+
 // transact calls do within a transaction.
 func (w *Writer) transact(do func() error) (err error) {
 	if w.lock == nil {
-		return errors.New("the study is closed")
+		return errClosed
 	}
 	if _, err := w.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
@@ -636,6 +653,25 @@ func (w *Writer) state(id int) (s State, err error) {
 		return s, fmt.Errorf("trial %d: %w", id, ErrUnknown)
 	}
 	return s, err
+}
+
+// Put adds a file to the study, or replaces it.
+func (w *Writer) Put(name string, data []byte) error {
+	return w.write(func() error { _, err := w.exec(insertFile, name, blob(data)); return err })
+}
+
+// Compact gives back the space that was used before and no longer is.
+func (w *Writer) Compact() error {
+	w.commit.Lock()
+	defer w.commit.Unlock()
+	if w.lock == nil {
+		return errClosed
+	}
+	_, err := w.exec("VACUUM")
+	if err != nil {
+		return explain(w.path, err)
+	}
+	return nil
 }
 
 // blob returns data as what is not null.
