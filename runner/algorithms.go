@@ -88,7 +88,17 @@ func newGuided(s *space.Space, directions []pareto.Direction, o SearchOptions, b
 		}
 		settings.All = slices.Collect(all)
 	}
-	return search.NewGuided(s, directions, g, settings)
+	method, err := search.NewGuided(s, directions, g, settings)
+	if err != nil {
+		return nil, err
+	}
+	return &guided{method, g}, nil
+}
+
+// guided is a guided search with what it believes.
+type guided struct {
+	*search.Guided[space.Genome]
+	guide *guide
 }
 
 // maxEnumerated is how many networks a guided search predicts for every batch.

@@ -33,6 +33,9 @@ type Config struct {
 	// The files as read, to be kept with the results. A configuration that names
 	// a space file or a predictor's names the one beside it.
 	source, spaceFile []byte
+	// files are those that the configuration names, by the names that they have
+	// beside the results, if they are not to be read from where it says.
+	files map[string][]byte
 
 	bounds map[string]space.Bounds // of every additive metric
 }
@@ -49,30 +52,6 @@ type Constraint struct {
 	Min, Max float64 // -Inf and +Inf for none
 
 	pos strict.Pos
-}
-
-// Accuracy says where a network's accuracy comes from.
-type Accuracy struct {
-	// Predictor is the name of an embedded predictor, "imagenet", or the path
-	// of a saved one.
-	Predictor string
-	// Recipe is the training whose outcome is predicted; empty for the
-	// predictor's default.
-	Recipe string
-	// Dataset and Epochs are what the network is trained on and for how long, if
-	// the predictor knows several; empty for its default.
-	Dataset string
-	Epochs  float64
-	// Deviations is how many standard deviations are taken off a predicted
-	// accuracy before networks are compared. With 0 a search finds the
-	// predictor's errors rather than good networks. Default 1.
-	Deviations float64
-
-	predictorAt, trainingAt strict.Pos
-}
-
-func (a *Accuracy) training() predictor.Training {
-	return predictor.Training{Dataset: a.Dataset, Recipe: a.Recipe, Epochs: a.Epochs}
 }
 
 // Search says how the space is explored, and when that ends.
@@ -113,6 +92,9 @@ func LoadConfig(path string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.checkTrainer(); err != nil {
+		return nil, err
+	}
 	if err := c.checkFeasible(); err != nil {
 		return nil, err
 	}
@@ -126,12 +108,18 @@ func readConfig(path string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseConfig(path, source, nil)
+}
+
+// parseConfig reads a configuration that was read from path, with the files that
+// it names, by name; nil for those that are on the disk.
+func parseConfig(path string, source []byte, files map[string][]byte) (*Config, error) {
 	node, err := strict.Parse(path, source)
 	if err != nil {
 		return nil, err
 	}
 	f := node.Fields("a run configuration")
-	c := &Config{Name: f.Text("name", ""), source: source}
+	c := &Config{Name: f.Text("name", ""), source: source, files: files}
 	for _, key := range []string{"name", "space", "objectives", "accuracy", "search"} {
 		f.Require(key)
 	}
@@ -140,7 +128,7 @@ func readConfig(path string) (*Config, error) {
 	}
 	if n := f.Get("space"); n != nil {
 		var file []byte
-		c.Space, file, err = readSpace(n)
+		c.Space, file, err = c.readSpace(n)
 		f.Fail(err)
 		if file != nil {
 			c.spaceFile, c.source = file, renamed(c.source, n, spaceYAML)
@@ -172,32 +160,6 @@ func readConfig(path string) (*Config, error) {
 	}
 	c.bounds = costBounds(c.Space, c.Precision)
 	return c, nil
-}
-
-func (c *Config) readAccuracy(n *strict.Node) error {
-	f := n.Fields("accuracy")
-	f.Require("predictor")
-	c.Accuracy = Accuracy{
-		Predictor:   f.Text("predictor", ""),
-		Recipe:      f.Text("recipe", ""),
-		Dataset:     f.Text("dataset", ""),
-		Epochs:      f.Float("epochs", 0, 0, 1e6),
-		Deviations:  f.Float("deviations", 1, 0, 10),
-		predictorAt: n.Pos,
-		trainingAt:  n.Pos,
-	}
-	if v := f.Get("predictor"); v != nil {
-		c.Accuracy.predictorAt = v.Pos
-		var err error
-		c.Accuracy.Predictor, err = c.predictorAt(v, "predictor", predictorJSON)
-		f.Fail(err)
-	}
-	for _, key := range []string{"epochs", "dataset", "recipe"} {
-		if v := f.Get(key); v != nil {
-			c.Accuracy.trainingAt = v.Pos
-		}
-	}
-	return f.Done()
 }
 
 // predictorAt returns the predictor that the value of a key names, whose file, if
@@ -345,7 +307,7 @@ func beside(config, path string) string {
 
 // readSpace reads an inline space, or the space file that is named. Of a file it
 // also returns the content.
-func readSpace(n *strict.Node) (*space.Space, []byte, error) {
+func (c *Config) readSpace(n *strict.Node) (*space.Space, []byte, error) {
 	if n.Kind != strict.String {
 		s, err := space.From(n)
 		return s, nil, err
@@ -354,7 +316,11 @@ func readSpace(n *strict.Node) (*space.Space, []byte, error) {
 		return nil, nil, n.Errorf("\"space\" is a space, or the path of a space file; found an empty string")
 	}
 	path := beside(n.File, n.Text)
-	data, err := strict.ReadBytes(path)
+	data, kept := c.files[filepath.Base(path)]
+	var err error
+	if !kept {
+		data, err = strict.ReadBytes(path)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, n.Errorf("the space file %s does not exist", path)
 	}

@@ -83,7 +83,21 @@ func TestBadConfigs(t *testing.T) {
 		{"an accuracy in percent", "params: {max: 7M}", "accuracy: 76", `c.yaml:9:37: the bound of accuracy: 76 is no share of 1, or a percentage, such as 0.7 or 70%`},
 		{"no space", "\nspace:", "\nspaces:", `c.yaml:2:1: a run configuration: unknown key "spaces"; did you mean "space"?`},
 		{"a path as name", "name: test", "name: ../test", `c.yaml:1:7: "name" names a folder: at most 64 letters, digits, '.', '_' and '-', a letter or digit first; found "../test"`},
-		{"no predictor", "{predictor: imagenet}", "{}", `c.yaml:10:11: accuracy has no "predictor"`},
+		{"no accuracy", "{predictor: imagenet}", "{}", `c.yaml:10:11: accuracy: say where it comes from, one of "predictor", "table", "command", "nats"`},
+		{"no such source", "{predictor:", "{predicter:", `c.yaml:10:12: accuracy: unknown key "predicter"; did you mean "predictor"?`},
+		{"two sources", "imagenet}", "imagenet, table: x.csv}", `c.yaml:10:40: accuracy: "table" does not go with "predictor"`},
+		{"a key of another source", "imagenet}", "imagenet, parallel: 2}", `c.yaml:10:43: accuracy: "parallel" does not go with "predictor"`},
+		{"no arguments", "predictor: imagenet", "command: []", `c.yaml:10:21: "command" must be a list of a program and its arguments`},
+		{"a line for a command", "predictor: imagenet", "command: python3 train.py", `c.yaml:10:21: "command" must be a list of a program and its arguments`},
+		{"no such program", "predictor: imagenet", "command: [./no-such-program]", `c.yaml:10:21: accuracy: training command: "./no-such-program"`},
+		{"a time without a unit", "predictor: imagenet", "command: [go], timeout: 30", `c.yaml:10:36: accuracy: "timeout" must be a time greater than 0, such as 90s, 30m or 2h, found 30`},
+		{"a variable of ours", "predictor: imagenet", "command: [go], env: {NAS_REQUEST: x}", `c.yaml:10:21: accuracy: training command: environment variable NAS_REQUEST is set by nas`},
+		{"deviations of what is measured", "predictor: imagenet", "command: [go], deviations: 1", `c.yaml:10:39: accuracy: "deviations" does not go with "command"`},
+		{"no such rule", "predictor: imagenet", "command: [go], early_stopping: {rule: medium}", `c.yaml:10:50: early_stopping: unknown rule "medium"; did you mean "median"?`},
+		{"a key of another rule", "predictor: imagenet", "command: [go], early_stopping: {rule: median, factor: 3}", `c.yaml:10:66: early_stopping: "factor" is a key of the rule "halving"`},
+		{"a rung beyond the end", "predictor: imagenet", "command: [go], epochs: 4, early_stopping: {rule: halving, min_epochs: 4}", `c.yaml:10:54: early_stopping: successive halving`},
+		{"no URL", "predictor: imagenet", "nats: localhost", `c.yaml:10:18: accuracy: "nats" must be the URL of a server, such as nats://host:4222`},
+		{"a secret", "predictor: imagenet", "nats: nats://me:secret@host:4222", `c.yaml:10:18: accuracy: the URL of the server must not hold a name or a secret`},
 		{"negative deviations", "imagenet}", "imagenet, deviations: -1}", `c.yaml:10:45: "deviations" must be from 0 to 10, found -1`},
 		{"another algorithm's key", "nsga2", "random", `c.yaml:11:41: search: random has no "population"; it is a key of nsga2 and islands`},
 		{"no offspring", "population: 20", "offspring: 0", `c.yaml:11:39: "offspring" must be from 1 to 100000, found 0`},
@@ -154,17 +168,13 @@ func TestOwnKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := openPredictor("accuracy", c.Accuracy.Predictor, c.Accuracy.predictorAt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := newEvaluator(c, p, 100)
+	x, err := newSession(c, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	first := func(population int) int {
 		c.Search.Population = population
-		m, err := c.method(e)
+		m, err := c.method(x.evaluator)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -16,20 +17,52 @@ import (
 	"github.com/efficientnas/nas/space"
 )
 
+// An Estimate is what is known of a network's accuracy.
+type Estimate struct {
+	Accuracy float64 // a fraction of 1
+	SD       float64 // standard deviation; NaN if it is not known
+}
+
+// A judge tells accuracies, some networks at a time.
+type judge interface {
+	// add takes in a candidate, whose network is n, lowered to g. An error is one for
+	// all networks of the space.
+	add(c *search.Candidate[space.Genome], n *arch.Network, g *arch.Graph) error
+	// judge appends to estimates those of the networks that were added, and forgets
+	// them. One whose accuracy nobody knows has NaN.
+	judge(estimates []Estimate) []Estimate
+}
+
+// predicts is a judge that predicts.
+type predicts struct{ batch *predictor.Batch }
+
+func (p predicts) add(_ *search.Candidate[space.Genome], n *arch.Network, g *arch.Graph) error {
+	return p.batch.Add(n, g)
+}
+
+func (p predicts) judge(estimates []Estimate) []Estimate {
+	for _, e := range p.batch.Predict() {
+		estimates = append(estimates, Estimate{e.Accuracy, e.SD})
+	}
+	return estimates
+}
+
+// errNotMeasured is what becomes of candidates that a table does not know.
+var errNotMeasured = errors.New("the table has no such network")
+
 // An evaluator turns genomes into objectives: genes, network, layers, costs and
-// features, accuracy. Networks beyond a bound are not predicted.
+// features, accuracy. Networks beyond a bound are not judged.
 type evaluator struct {
 	config    *Config
 	objective []*metric
-	bound     []*metric // parallel to config.Constraints
-	peak      bool      // some metric is the peak memory
-	energy    bool      // some metric is the energy
-	predictor *predictor.Predictor
+	bound     []*metric    // parallel to config.Constraints
+	peak      bool         // some metric is the peak memory
+	energy    bool         // some metric is the energy
+	newJudge  func() judge // nil if candidates are measured one by one
 
-	// predictions by candidate ID, of the front and of the batch being
-	// evaluated.
-	mu          sync.Mutex
-	predictions map[int]predictor.Prediction
+	// estimates by candidate ID, of the front and of what is being evaluated.
+	mu        sync.Mutex
+	estimates map[int]Estimate
 
 	// explored is the sample of explored networks that the picture shows, by ID
 	// over stride. Each element is written by one goroutine.
@@ -49,24 +82,23 @@ type scratch struct {
 	net   arch.Network
 	meter meter
 
-	// Of the networks within their bounds: the batch to predict, their places
-	// among the candidates, and what they cost.
-	batch *predictor.Batch
-	which []int
-	costs []Costs
-	block []string
+	// Of the networks within their bounds: who judges them, their places among the
+	// candidates, what they cost and what is said of them.
+	judge     judge
+	which     []int
+	costs     []Costs
+	block     []string
+	estimates []Estimate
 }
 
-// newEvaluator returns an evaluator of at most total networks.
-func newEvaluator(c *Config, p *predictor.Predictor, total int) (*evaluator, error) {
-	if _, err := p.Batch(c.Accuracy.training()); err != nil {
-		return nil, c.Accuracy.trainingAt.Errorf("accuracy: %v", err)
-	}
+// newEvaluator returns an evaluator of at most total networks. newJudge returns a
+// judge for one goroutine; it is nil if candidates are measured one by one.
+func newEvaluator(c *Config, newJudge func() judge, total int) *evaluator {
 	e := &evaluator{
-		config:      c,
-		predictor:   p,
-		predictions: make(map[int]predictor.Prediction),
-		stride:      (total + maxExplored - 1) / maxExplored,
+		config:    c,
+		newJudge:  newJudge,
+		estimates: make(map[int]Estimate),
+		stride:    (total + maxExplored - 1) / maxExplored,
 	}
 	e.explored = make([]Explored, (total+e.stride-1)/e.stride)
 	for _, o := range c.Objectives {
@@ -81,10 +113,13 @@ func newEvaluator(c *Config, p *predictor.Predictor, total int) (*evaluator, err
 		e.energy = e.energy || k.Metric == "energy"
 	}
 	e.scratch.New = func() any {
-		batch, _ := p.Batch(c.Accuracy.training()) // which was checked above
-		return &scratch{batch: batch, meter: meter{precision: c.Precision}}
+		s := &scratch{meter: meter{precision: c.Precision}}
+		if newJudge != nil {
+			s.judge = newJudge()
+		}
+		return s
 	}
-	return e, nil
+	return e
 }
 
 // Evaluate implements [search.Evaluator].
@@ -109,7 +144,7 @@ func (e *evaluator) Evaluate(
 			out[i] = search.Evaluation{Violation: v}
 			continue
 		}
-		if err := s.batch.Add(&s.net, &s.meter.graph); err != nil {
+		if err := s.judge.add(&batch[i], &s.net, &s.meter.graph); err != nil {
 			return err // another space's predictor: no network of this one would do
 		}
 		s.which = append(s.which, i)
@@ -119,31 +154,46 @@ func (e *evaluator) Evaluate(
 	if len(s.which) == 0 {
 		return nil
 	}
-	predictions := s.batch.Predict()
+	s.estimates = s.judge.judge(s.estimates[:0])
 	k := len(e.objective)
 	values := make([]float64, k*len(s.which)) // kept by the search
 	for j, i := range s.which {
-		p, id := predictions[j], batch[i].ID
-		objectives := values[j*k : (j+1)*k : (j+1)*k]
-		sober := p.Accuracy - e.config.Accuracy.Deviations*p.SD
-		for o, m := range e.objective {
-			if m.of == nil {
-				objectives[o] = sober
-			} else {
-				objectives[o] = float64(m.of(&s.costs[j]))
-			}
-		}
-		out[i] = search.Evaluation{Objectives: objectives, Violation: e.accuracyViolation(sober)}
-		if id%e.stride == 0 && out[i].Violation == 0 {
-			e.explored[id/e.stride] = Explored{Costs: s.costs[j], Accuracy: p.Accuracy, Block: s.block[j]}
+		out[i] = e.judged(s.estimates[j], &s.costs[j], values[j*k:(j+1)*k:(j+1)*k])
+		if id := batch[i].ID; id%e.stride == 0 && out[i].Err == nil && out[i].Violation == 0 {
+			e.explored[id/e.stride] = Explored{Costs: s.costs[j], Accuracy: s.estimates[j].Accuracy, Block: s.block[j]}
 		}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for j, i := range s.which {
-		e.predictions[batch[i].ID] = predictions[j]
+		e.estimates[batch[i].ID] = s.estimates[j]
 	}
 	return nil
+}
+
+// judged returns the evaluation of a network with these costs, with its objectives
+// in the given slice.
+func (e *evaluator) judged(estimate Estimate, c *Costs, objectives []float64) search.Evaluation {
+	if math.IsNaN(estimate.Accuracy) {
+		return search.Evaluation{Err: errNotMeasured}
+	}
+	sober := e.sober(estimate)
+	for o, m := range e.objective {
+		if m.of == nil {
+			objectives[o] = sober
+		} else {
+			objectives[o] = float64(m.of(c))
+		}
+	}
+	return search.Evaluation{Objectives: objectives, Violation: e.accuracyViolation(sober)}
+}
+
+// sober returns the accuracy that networks are compared by.
+func (e *evaluator) sober(estimate Estimate) float64 {
+	if k := e.config.Accuracy.Deviations; k > 0 {
+		return estimate.Accuracy - k*estimate.SD
+	}
+	return estimate.Accuracy
 }
 
 // known says which objectives need no evaluation.
@@ -179,15 +229,39 @@ func (e *evaluator) knownViolation(_ *arch.Network, g *arch.Graph) float64 {
 	return sum
 }
 
-// keep forgets all predictions but those of the front.
+// screen returns the evaluation of a candidate that is beyond a bound on its costs,
+// and the zero Evaluation of any other: that has to be trained.
+func (e *evaluator) screen(c search.Candidate[space.Genome]) search.Evaluation {
+	s := e.scratch.Get().(*scratch)
+	defer e.scratch.Put(s)
+	e.config.Space.Network(c.Genome, &s.net)
+	if err := s.net.Lower(&s.meter.graph); err != nil {
+		return search.Evaluation{Err: err}
+	}
+	costs := s.meter.lowered(&s.meter.graph, e.peak, e.energy)
+	return search.Evaluation{Violation: e.violation(&costs)}
+}
+
+// keep forgets all estimates but those of the front.
 func (e *evaluator) keep(front []search.Outcome[space.Genome]) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	kept := make(map[int]predictor.Prediction, len(front))
+	kept := make(map[int]Estimate, len(front))
 	for _, member := range front {
-		kept[member.ID] = e.predictions[member.ID]
+		kept[member.ID] = e.estimates[member.ID]
 	}
-	e.predictions = kept
+	e.estimates = kept
+}
+
+// best returns the greatest accuracy on a front, 0 if that is empty.
+func (e *evaluator) best(front []search.Outcome[space.Genome]) float64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	best := 0.
+	for _, member := range front {
+		best = max(best, e.estimates[member.ID].Accuracy)
+	}
+	return best
 }
 
 // violation returns by how much the costs exceed their bounds: the sum of the

@@ -10,15 +10,12 @@ import (
 )
 
 func benchmarkEvaluate(b *testing.B, c *Config) {
-	p, err := openPredictor("accuracy", c.Accuracy.Predictor, c.Accuracy.predictorAt)
-	if err != nil {
-		b.Fatal(err)
-	}
 	c.Constraints = nil // predict every network
-	e, err := newEvaluator(c, p, 64)
+	x, err := newSession(c, Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
+	e := x.evaluator
 	rng := rand.New(rand.NewPCG(1, 1))
 	batch := make([]search.Candidate[space.Genome], 64)
 	for i := range batch {

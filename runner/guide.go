@@ -198,6 +198,22 @@ func (g *guide) guess(k int, inputs [][]float64, guesses []search.Guess) error {
 	return nil
 }
 
+// expected returns the accuracy that is expected of a genome; ok is false if the
+// search has not asked for any since the last was learnt, or if no objective tells
+// it.
+func (g *guide) expected(genome space.Genome) (e Estimate, ok bool, err error) {
+	if g.accuracy < 0 || !g.learners[g.accuracy].Current() {
+		return e, false, nil
+	}
+	k, err := g.of(genome)
+	if err != nil {
+		return e, false, err
+	}
+	var p [1]predictor.Prediction
+	err = g.learners[g.accuracy].Predict([][]float64{k.inputs}, p[:])
+	return Estimate{p[0].Accuracy, p[0].SD}, err == nil, err
+}
+
 // Trusted implements [search.Surrogate]: leaving out one by one, the predicted
 // accuracies have to rank better, by Kendall's tau, than each cost alone does. So
 // the first networks are spread over the costs also where there is a predictor

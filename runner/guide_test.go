@@ -104,14 +104,11 @@ func BenchmarkGuidedProposal(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	p, err := openPredictor("accuracy", c.Accuracy.Predictor, c.Accuracy.predictorAt)
+	x, err := newSession(c, Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	e, err := newEvaluator(c, p, 2000)
-	if err != nil {
-		b.Fatal(err)
-	}
+	e := x.evaluator
 	g, err := newGuide(c.Space, SearchOptions{Seed: 1, Known: e.known(), Violation: e.knownViolation}, false)
 	if err != nil {
 		b.Fatal(err)

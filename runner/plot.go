@@ -2,10 +2,12 @@ package runner
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/efficientnas/nas/arch"
 	"github.com/efficientnas/nas/internal/strict"
 	"github.com/efficientnas/nas/pareto"
+	"github.com/efficientnas/nas/predictor"
 	"github.com/efficientnas/nas/report"
 )
 
@@ -17,8 +19,9 @@ var landmarks = []string{
 }
 
 // Plot returns the picture of the front: accuracy against a cost, the explored
-// networks behind it, and well-known networks with their published accuracies. An empty x means the first minimised objective; an empty title
-// the study's name.
+// networks behind it, and, if that is on ImageNet, well-known networks with their
+// published accuracies. An empty x means the first minimised objective; an empty
+// title the study's name.
 func (r *Results) Plot(x, title string) (*report.FrontPlot, error) {
 	if x == "" {
 		for _, name := range r.Run.Objectives {
@@ -48,11 +51,18 @@ func (r *Results) Plot(x, title string) (*report.FrontPlot, error) {
 	}
 	for _, i := range front {
 		f := &r.Front[i]
-		p.Front = append(p.Front, report.Point{X: float64(m.of(&f.Costs)), Y: 100 * f.Accuracy, SD: 100 * f.AccuracySD})
+		point := report.Point{X: float64(m.of(&f.Costs)), Y: 100 * f.Accuracy}
+		if !math.IsNaN(f.AccuracySD) {
+			point.SD = 100 * f.AccuracySD
+		}
+		p.Front = append(p.Front, point)
 	}
 	for i := range r.Explored {
 		e := &r.Explored[i]
 		p.Candidates = append(p.Candidates, report.Candidate{X: float64(m.of(&e.Costs)), Y: 100 * e.Accuracy, Group: e.Block})
+	}
+	if !r.Run.onImagenet() {
+		return p, nil
 	}
 	costs := meter{precision: r.Run.precision()}
 	for _, name := range landmarks {
@@ -69,6 +79,12 @@ func (r *Results) Plot(x, title string) (*report.FrontPlot, error) {
 		}
 	}
 	return p, nil
+}
+
+// onImagenet reports whether accuracies compare with the published ones of the
+// reference networks.
+func (r *RunInfo) onImagenet() bool {
+	return r.Dataset == "imagenet" || r.Dataset == "" && r.Predictor == predictor.ImagenetName
 }
 
 // projected returns the members of the front that none other dominates by

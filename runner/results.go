@@ -3,12 +3,14 @@ package runner
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/efficientnas/nas/arch"
 	"github.com/efficientnas/nas/internal/strict"
+	"github.com/efficientnas/nas/internal/studydb"
 	"github.com/efficientnas/nas/predictor"
 )
 
@@ -34,12 +37,15 @@ const (
 	plotSVG       = "pareto.svg"
 	plotPNG       = "pareto.png"
 	architectures = "architectures"
+	trialsCSV     = "trials.csv"    // if networks are trained
+	recordsJSONL  = "records.jsonl" // likewise
+	partialDir    = ".partial"      // of files that are being written
 )
 
-// outputs lists them in the order in which they are put in place: front.csv,
+// outputs lists them, study.db apart, in the order in which they are put in place: front.csv,
 // by which results are known, comes last.
 var outputs = []string{
-	configYAML, spaceYAML, predictorJSON, warmStartJSON, runJSON, historyCSV, exploredCSV, architectures, plotSVG, plotPNG, frontJSON, frontCSV,
+	configYAML, spaceYAML, predictorJSON, warmStartJSON, historyCSV, exploredCSV, trialsCSV, recordsJSONL, architectures, plotSVG, plotPNG, frontJSON, runJSON, frontCSV,
 }
 
 // columns are the columns of front.csv that do not depend on the study.
@@ -56,18 +62,32 @@ var predictionColumns = []string{"accuracy_bound", "nearest_record", "extrapolat
 // row returns a member's values of columns, the further metrics,
 // predictionColumns and the genes.
 func (m *Member) row(further []string) []string {
-	integer := func(v int64) string { return strconv.FormatInt(v, 10) }
-	fraction := func(v float64) string { return strconv.FormatFloat(v, 'f', 6, 64) }
 	row := []string{
-		m.ID, fraction(m.Accuracy), fraction(m.AccuracySD), m.Source,
+		m.ID, fraction(m.Accuracy), orEmpty(m.AccuracySD), m.Source,
 		integer(m.Costs.MACs), integer(m.Costs.Params), integer(m.Costs.Activations),
 		integer(m.Costs.WeightBytes), integer(m.Costs.PeakMemory),
 	}
 	for _, name := range further {
 		row = append(row, integer(metricByName(name).of(&m.Costs)))
 	}
-	row = append(row, fraction(m.Bound), m.Nearest, strconv.FormatBool(m.Extrapolated))
+	extrapolated := ""
+	if m.Source == "predicted" {
+		extrapolated = strconv.FormatBool(m.Extrapolated)
+	}
+	row = append(row, fraction(m.Bound), m.Nearest, extrapolated)
 	return append(row, m.Genes...)
+}
+
+func integer(v int64) string { return strconv.FormatInt(v, 10) }
+
+func fraction(v float64) string { return strconv.FormatFloat(v, 'f', 6, 64) }
+
+// orEmpty returns a fraction, or nothing if it is not a number.
+func orEmpty(v float64) string {
+	if math.IsNaN(v) {
+		return ""
+	}
+	return fraction(v)
 }
 
 // further returns the objectives that are no column yet.
@@ -103,10 +123,10 @@ func (r *Results) WriteFrontCSV(w io.Writer) error {
 type memberJSON struct {
 	ID           string            `json:"id"`
 	Accuracy     float64           `json:"accuracy"`
-	AccuracySD   float64           `json:"accuracy_sd"`
+	AccuracySD   *float64          `json:"accuracy_sd"` // null if it is not known
 	Bound        float64           `json:"accuracy_bound"`
-	Nearest      string            `json:"nearest_record"`
-	Extrapolated bool              `json:"extrapolated"`
+	Nearest      string            `json:"nearest_record,omitempty"`
+	Extrapolated *bool             `json:"extrapolated,omitempty"` // of predictions
 	Source       string            `json:"accuracy_source"`
 	MACs         int64             `json:"macs"`
 	FLOPs        int64             `json:"flops"`
@@ -134,8 +154,16 @@ func (r *Results) WriteFrontJSON(w io.Writer) error {
 				genes[r.Run.Genes[j]] = word
 			}
 		}
+		var sd *float64
+		if !math.IsNaN(m.AccuracySD) {
+			sd = &m.AccuracySD
+		}
+		var extrapolated *bool
+		if m.Source == "predicted" {
+			extrapolated = &m.Extrapolated
+		}
 		list[i] = memberJSON{
-			m.ID, m.Accuracy, m.AccuracySD, m.Bound, m.Nearest, m.Extrapolated, m.Source,
+			m.ID, m.Accuracy, sd, m.Bound, m.Nearest, extrapolated, m.Source,
 			m.Costs.MACs, m.Costs.FLOPs(), m.Costs.Params, m.Costs.Activations, m.Costs.WeightBytes, m.Costs.PeakMemory, m.Costs.Energy,
 			genes, text,
 		}
@@ -148,6 +176,63 @@ func writeJSON(w io.Writer, v any) error {
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
+}
+
+// WriteTrialsCSV writes the networks that were trained, or are going to be, one a
+// row, in order of proposal. What is not known, or is none, is empty.
+func (r *Results) WriteTrialsCSV(w io.Writer) error {
+	c := csv.NewWriter(w)
+	header := []string{"trial", "id", "state", "accuracy", "predicted_accuracy", "predicted_sd", "macs", "params", "attempts", "seconds", "worker", "error"}
+	if err := c.Write(append(header, r.Run.Genes...)); err != nil {
+		return err
+	}
+	for i := range r.Trials {
+		t := &r.Trials[i]
+		row := []string{strconv.Itoa(t.Number), t.ID, t.State, "", "", "", integer(t.Costs.MACs), integer(t.Costs.Params), strconv.Itoa(t.Attempts), "", t.Worker, t.Error}
+		switch t.State {
+		case "done":
+			row[3] = fraction(t.Accuracy)
+			fallthrough
+		case "failed":
+			row[9] = strconv.FormatFloat(t.Seconds, 'f', 2, 64)
+		}
+		if p := t.Predicted; p != nil {
+			row[4], row[5] = fraction(p.Accuracy), fraction(p.SD)
+		}
+		if err := c.Write(append(row, t.Genes...)); err != nil {
+			return err
+		}
+	}
+	c.Flush()
+	return c.Error()
+}
+
+// WriteRecords writes what was measured as records, from which a predictor can be
+// trained. Trainings that were ended early have the epochs that they came to.
+func (r *Results) WriteRecords(w io.Writer) error {
+	var records []predictor.Record
+	for i := range r.Trials {
+		t := &r.Trials[i]
+		if t.State != "done" {
+			continue
+		}
+		n, err := arch.Parse(recordsJSONL, t.network)
+		if err != nil {
+			return err
+		}
+		epochs := r.Run.Epochs
+		if t.stopped > 0 {
+			if epochs == 0 {
+				continue // nobody could tell that it was trained for less than the others
+			}
+			epochs = t.stopped
+		}
+		records = append(records, predictor.Record{
+			Network: n, Accuracy: t.Accuracy, Dataset: cmp.Or(r.Run.Dataset, r.Run.Name), Recipe: cmp.Or(r.Run.Recipe, r.Run.Name),
+			Epochs: epochs, Source: "nas, study " + r.Run.Name,
+		})
+	}
+	return predictor.WriteRecords(w, records)
 }
 
 func (r *Results) writeHistory(w io.Writer) error {
@@ -169,96 +254,19 @@ func (r *Results) writeExplored(w io.Writer) error {
 	return b.Flush()
 }
 
-// A Folder is a results folder that is being written. Everything goes into a
-// folder beside it first, so that a failure leaves nothing half-written.
-type Folder struct {
-	path, partial string
-	made          []string // parents that did not exist, the deepest first
-}
-
-// What stands in the way of a run's folder.
-var (
-	ErrInUse = errors.New("the folder holds results already")
-	ErrBusy  = errors.New("another run writes there, or one was killed")
-)
-
-// NewFolder claims the folder at path for a run. It fails with [ErrInUse] if the
-// folder holds results and force is not set, with [ErrBusy] if another run has
-// claimed it, and always if it holds anything else than results.
-func NewFolder(path string, force bool) (*Folder, error) {
-	entries, err := os.ReadDir(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return nil, err
-	case slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == frontCSV }):
-		if !force {
-			return nil, fmt.Errorf("%s: %w", path, ErrInUse)
-		}
-	case len(entries) > 0:
-		return nil, strict.Pos{File: path}.Errorf("the folder is not empty, and holds no results that could be replaced")
-	}
-	f := &Folder{path: filepath.Clean(path), partial: filepath.Clean(path) + ".partial"}
-	for dir := filepath.Dir(f.partial); ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		f.made = append(f.made, dir)
-	}
-	if err := os.MkdirAll(filepath.Dir(f.partial), 0o755); err != nil {
-		return nil, err
-	}
-	if err := os.Mkdir(f.partial, 0o755); errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("%s: %w; if none is running, remove that folder", f.partial, ErrBusy)
-	} else if err != nil {
-		return nil, err
-	}
-	return f, nil
-}
-
-// Discard gives the folder up without leaving a trace. After a Write it does
-// nothing.
-func (f *Folder) Discard() {
-	os.RemoveAll(f.partial)
-	for _, dir := range f.made {
-		os.Remove(dir) // if it is empty
-	}
-}
-
-// Write writes all files of the results and puts them in place. Files in the
-// folder that are none of a run's stay. With an error nothing is left behind.
-func (f *Folder) Write(c *Config, r *Results) (err error) {
-	defer func() {
-		if err != nil {
-			f.Discard()
-		}
-	}()
-	if err := os.Mkdir(filepath.Join(f.partial, architectures), 0o755); err != nil {
-		return err
-	}
+// Write puts all files of the results in place, front.csv, by which results are
+// known, last. Files in the folder that are none of a run's stay. When the study
+// has ended, the results that it replaces go.
+func (s *Study) Write(r *Results) error {
 	files := map[string]func(io.Writer) error{
-		configYAML:  func(w io.Writer) error { _, err := w.Write(c.source); return err },
 		runJSON:     func(w io.Writer) error { return writeJSON(w, r.Run) },
 		historyCSV:  r.writeHistory,
 		exploredCSV: r.writeExplored,
 		frontCSV:    r.WriteFrontCSV,
 		frontJSON:   r.WriteFrontJSON,
 	}
-	if c.spaceFile != nil {
-		files[spaceYAML] = func(w io.Writer) error { _, err := w.Write(c.spaceFile); return err }
-	}
-	for name, predictorFile := range map[string]string{predictorJSON: c.Accuracy.Predictor, warmStartJSON: c.Search.WarmStart} {
-		if predictorFile != predictor.ImagenetName && predictorFile != "" {
-			files[name] = func(w io.Writer) error {
-				from, err := os.Open(predictorFile)
-				if err != nil {
-					return err
-				}
-				defer from.Close()
-				_, err = io.Copy(w, from)
-				return err
-			}
-		}
+	if r.Trials != nil {
+		files[trialsCSV], files[recordsJSONL] = r.WriteTrialsCSV, r.WriteRecords
 	}
 	for i := range r.Front {
 		m := &r.Front[i]
@@ -274,32 +282,32 @@ func (f *Folder) Write(c *Config, r *Results) (err error) {
 		}
 		files[plotSVG], files[plotPNG] = plot.WriteSVG, plot.WritePNG
 	}
+	partial := s.path(partialDir)
+	if err := os.RemoveAll(partial); err != nil { // of a process that was killed
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(partial, architectures), 0o755); err != nil {
+		return err
+	}
+	defer os.RemoveAll(partial) // what is left of it, if something fails
 	for name, write := range files {
-		if err := writeFile(filepath.Join(f.partial, name), write); err != nil {
+		if err := writeFile(filepath.Join(partial, name), write); err != nil {
 			return err
 		}
-	}
-	return f.place()
-}
-
-func (f *Folder) place() error {
-	info, err := os.Lstat(f.path)
-	if err == nil && info.IsDir() {
-		err = os.Remove(f.path) // an empty folder may stand there
-	}
-	if errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
-		return os.Rename(f.partial, f.path)
 	}
 	for _, name := range outputs {
-		from, to := filepath.Join(f.partial, name), filepath.Join(f.path, name)
-		if err := os.RemoveAll(to); err != nil {
-			return err
+		from, to := filepath.Join(partial, name), s.path(name)
+		if _, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) {
+			continue // an input, which is there already, or nothing to show
 		}
-		if err := os.Rename(from, to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := errors.Join(os.RemoveAll(to), os.Rename(from, to)); err != nil {
 			return err
 		}
 	}
-	return os.Remove(f.partial)
+	if s.ended == "" {
+		return nil
+	}
+	return s.dropReplaced()
 }
 
 func writeFile(path string, write func(io.Writer) error) error {
@@ -313,8 +321,57 @@ func writeFile(path string, write func(io.Writer) error) error {
 	return nil
 }
 
-// ReadResults reads the results in a folder: all but the history.
+// ReadResults reads the results in a folder. Of a study that has not ended they are
+// those so far, also while it runs. Of one that has, and trained no networks, they
+// are without the history.
 func ReadResults(dir string) (*Results, error) {
+	_, err := os.Stat(filepath.Join(dir, studyDB))
+	if err == nil {
+		return readStudy(dir)
+	}
+	return readFiles(dir)
+}
+
+// readStudy reads the results of a study.
+func readStudy(dir string) (*Results, error) {
+	db, err := studydb.OpenRead(filepath.Join(dir, studyDB))
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	c, kept, err := openConfig(dir, db)
+	if err != nil {
+		return nil, err
+	}
+	checkpoint, err := db.Checkpoint()
+	if err != nil {
+		return nil, err
+	}
+	if c.Accuracy.Trials == nil && checkpoint.Ended != "" {
+		r, err := readFiles(dir) // which take less to read
+		if err == nil && r.Run.Status == checkpoint.Ended {
+			return r, nil
+		} // else it was killed before they were written
+	}
+	x, err := newSession(c, Options{Force: kept.Force})
+	if err != nil {
+		return nil, err
+	}
+	if c.Accuracy.Trials != nil {
+		return x.readTrials(filepath.Join(dir, studyDB), db)
+	}
+	r, err := readFiles(dir)
+	if err == nil && r.Run.Evaluations >= checkpoint.Evaluations && checkpoint.Ended == "" { // it was interrupted after it was kept last
+		return r, nil
+	}
+	if checkpoint.State == nil {
+		return nil, strict.Pos{File: dir}.Errorf("the study has just begun: there is nothing to show yet")
+	}
+	return x.readCheckpoint(filepath.Join(dir, studyDB), checkpoint, db)
+}
+
+// readFiles reads the results from their files: all but the history.
+func readFiles(dir string) (*Results, error) {
 	r := &Results{}
 	if _, err := os.Stat(filepath.Join(dir, runJSON)); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil, strict.Pos{File: dir}.Errorf("not a results folder: there is no %s in it", runJSON)
@@ -340,7 +397,11 @@ func ReadResults(dir string) (*Results, error) {
 		if err != nil {
 			return nil, err
 		}
-		m := Member{ID: j.ID, Network: n, Accuracy: j.Accuracy, AccuracySD: j.AccuracySD, Bound: j.Bound, Nearest: j.Nearest, Extrapolated: j.Extrapolated, Source: j.Source}
+		m := Member{ID: j.ID, Network: n, Accuracy: j.Accuracy, AccuracySD: math.NaN(), Bound: j.Bound, Nearest: j.Nearest, Source: j.Source}
+		if j.AccuracySD != nil {
+			m.AccuracySD = *j.AccuracySD
+		}
+		m.Extrapolated = j.Extrapolated != nil && *j.Extrapolated
 		if m.Costs, err = costs.costs(n); err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", filepath.Join(dir, frontJSON), j.ID, err)
 		}

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -9,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math"
+	"path/filepath"
 	"time"
 
 	"github.com/efficientnas/nas/arch"
@@ -27,6 +30,29 @@ type Options struct {
 	Workers int            // evaluations at a time; 0 means one a core
 	Observe func(Progress) // called after every batch; may be nil
 	Force   bool           // search also by a predictor that ranks no better than MACs do
+	NATS    NATS           // how to reach the server of a study whose networks are trained by workers
+}
+
+// NATS says who one is at a NATS server, or how to be one. What is empty is left
+// to the server. At most one of User, Token, NKey and Creds is set.
+type NATS struct {
+	URL            string // instead of the configuration's
+	User, Password string
+	Token          string
+	NKey           string // file with the seed of an nkey
+	Creds          string // file with credentials
+	CA             string // file with the certificates that the server's is checked with
+	Cert, Key      string // files of one's own certificate and its key
+
+	// Embedded is the address, host:port, at which this process is to be the server
+	// itself; empty for the server that the configuration names. On a loopback address
+	// without a user or a token, the server makes a token.
+	Embedded string
+	// Log is told what happens to the connection; nil for nobody.
+	Log *slog.Logger
+	// Serving is called when the embedded server is ready, with its URL and the file
+	// of the token that it has made, if it has; nil for nobody.
+	Serving func(url, tokenFile string)
 }
 
 // Progress is how far a run had come when a batch of networks was evaluated.
@@ -47,6 +73,7 @@ type Progress struct {
 type Results struct {
 	Run      RunInfo
 	Front    []Member   // sorted by the first minimised objective
+	Trials   []Trial    // networks that were trained, in order of proposal; nil if none are
 	History  []Progress // after every batch, in order
 	Explored []Explored // a sample of the networks within the bounds
 }
@@ -58,16 +85,20 @@ type RunInfo struct {
 	Algorithm   string   `json:"algorithm"`
 	Seed        uint64   `json:"seed"`
 	Evaluations int      `json:"evaluations"`
-	Infeasible  int      `json:"infeasible"` // of them, beyond a bound
-	Failed      int      `json:"failed"`     // of them, not built
-	Status      string   `json:"status"`     // why the search ended
-	SpaceSize   string   `json:"space_size"` // distinct networks in the space
-	Predictor   string   `json:"predictor"`
-	Recipe      string   `json:"recipe"`
+	Infeasible  int      `json:"infeasible"`      // of them, beyond a bound
+	Failed      int      `json:"failed"`          // of them, not built
+	Status      string   `json:"status"`          // why the search ended
+	SpaceSize   string   `json:"space_size"`      // distinct networks in the space
+	Source      string   `json:"accuracy_source"` // predictor, table, command or nats
+	Predictor   string   `json:"predictor,omitempty"`
+	Recipe      string   `json:"recipe,omitempty"`
+	Dataset     string   `json:"dataset,omitempty"`
+	Epochs      float64  `json:"epochs,omitempty"`
 	Deviations  float64  `json:"deviations"`
 	WeightBits  int      `json:"weight_bits"` // at which bytes and energy count
 	ActBits     int      `json:"activation_bits"`
-	Genes       []string `json:"genes"` // names, in the order of Member.Genes
+	Ranking     *Ranking `json:"ranking,omitempty"` // of guided trials
+	Genes       []string `json:"genes"`             // names, in the order of Member.Genes
 }
 
 func (r *RunInfo) precision() cost.Precision {
@@ -79,7 +110,7 @@ type Member struct {
 	ID         string // of the architecture: equal networks have equal IDs
 	Network    *arch.Network
 	Accuracy   float64 // mean, a fraction of 1
-	AccuracySD float64
+	AccuracySD float64 // NaN if it is not known
 	Bound      float64 // lower confidence bound: what the front is of
 	// Nearest names the network among the predictor's records that is most like
 	// this one; Extrapolated says that it is not much like it.
@@ -97,58 +128,147 @@ type Explored struct {
 	Block    string // the block type with most MACs
 }
 
-// Run searches. It ends when the evaluations are done, when the space is
-// exhausted, when the front is as good as the configuration asks or has not
-// changed for as long as it says, or when ctx is done. Results.Run.Status tells which;
-// an interruption is no error. It fails if no network met all constraints. The
-// same configuration gives the same results for any number of workers.
+// Run searches, and keeps nothing but what it returns: see [Create] for a study
+// that can be resumed, and for one that trains networks, which needs that.
+//
+// It ends when the evaluations are done, when the space is exhausted, when the front
+// is as good as the configuration asks or has not changed for as long as it says, or
+// when ctx is done. Results.Run.Status tells which; an interruption is no error. It
+// fails if no network met all constraints. The same configuration gives the same
+// results for any number of workers.
 func Run(ctx context.Context, c *Config, o Options) (*Results, error) {
-	p, err := openPredictor("accuracy", c.Accuracy.Predictor, c.Accuracy.predictorAt)
+	s, err := newSession(c, o)
 	if err != nil {
 		return nil, err
 	}
-	if s := p.Summary(); !s.Beats() && !o.Force {
-		return nil, c.Accuracy.predictorAt.Errorf("accuracy: the predictor %q ranks its own records no better than their MACs alone do "+
-			"(Kendall's tau %.3f against %.3f), so that a search would follow its mistakes; train it on more records, or use --force",
-			c.Accuracy.Predictor, s.Kendall, s.MACs)
+	if c.Accuracy.Trials != nil {
+		return nil, errors.New("runner: a study that trains networks needs a folder to keep them in")
 	}
-	total := c.Search.Evaluations
+	result, err := search.Run(ctx, s.method, s.evaluator, s.settings())
+	if err != nil {
+		return nil, err
+	}
+	return s.results(result, result.Status.String())
+}
+
+// A session is one run of a study: from its beginning, or from where it was
+// interrupted, until it ends or is interrupted.
+type session struct {
+	config    *Config
+	options   Options
+	total     int                  // networks to evaluate at most
+	predictor *predictor.Predictor // nil unless accuracies are predicted
+	evaluator *evaluator
+	method    search.Method[space.Genome]
+	guide     *guide // nil unless the search is guided
+
+	history []Progress
+	begin   time.Time
+	before  float64 // seconds of earlier sessions
+}
+
+func newSession(c *Config, o Options) (*session, error) {
+	s := &session{config: c, options: o, total: c.Search.Evaluations, begin: time.Now()}
 	if n := c.Space.Size(); n.IsInt64() {
-		total = int(min(int64(total), n.Int64()))
+		s.total = int(min(int64(s.total), n.Int64()))
 	}
-	e, err := newEvaluator(c, p, total)
+	newJudge, err := s.openSource()
 	if err != nil {
 		return nil, err
 	}
-	method, err := c.method(e)
+	s.evaluator = newEvaluator(c, newJudge, s.total)
+	if s.method, err = c.method(s.evaluator); err != nil {
+		return nil, err
+	}
+	if g, ok := s.method.(*guided); ok {
+		s.guide = g.guide
+	}
+	return s, nil
+}
+
+// openSource opens what accuracies come from, and returns what makes judges of it,
+// nil if candidates are trained.
+func (s *session) openSource() (func() judge, error) {
+	a := &s.config.Accuracy
+	switch {
+	case a.Trials != nil:
+		return nil, nil
+	case a.Table != "":
+		return a.openTable(s.config.Space)
+	}
+	p, err := s.config.openPredictor("accuracy", a.Predictor, a.sourceAt)
 	if err != nil {
 		return nil, err
 	}
-	r := &Results{}
-	settings := search.Settings[space.Genome]{
+	if q := p.Summary(); !q.Beats() && !s.options.Force {
+		return nil, a.sourceAt.Errorf("accuracy: the predictor %q ranks its own records no better than their MACs alone do "+
+			"(Kendall's tau %.3f against %.3f), so that a search would follow its mistakes; train it on more records, or use --force",
+			a.Predictor, q.Kendall, q.MACs)
+	}
+	if _, err := p.Batch(a.training()); err != nil {
+		return nil, a.trainingAt.Errorf("accuracy: %v", err)
+	}
+	s.predictor = p
+	return func() judge {
+		batch, _ := p.Batch(a.training()) // which was tried above
+		return predicts{batch}
+	}, nil
+}
+
+// settings returns those of the search.
+func (s *session) settings() search.Settings[space.Genome] {
+	c := s.config
+	return search.Settings[space.Genome]{
 		Evaluations: c.Search.Evaluations,
 		Target:      c.Search.Stop.Hypervolume,
 		Stagnation:  c.Search.Stop.Unchanged,
-		Workers:     o.Workers,
-		Reference:   e.reference(),
+		Workers:     s.options.Workers,
+		Reference:   s.evaluator.reference(),
 		Epsilon:     c.Search.Epsilon,
-		Recorder:    r.recorder(e, total, o.Observe),
+		Recorder:    s.record,
 	}
-	result, err := search.Run(ctx, method, e, settings)
-	if err != nil {
+}
+
+// record keeps the history of the search, and shows it.
+func (s *session) record(p search.Progress[space.Genome]) error {
+	if p.Screened {
+		return nil // nothing was evaluated
+	}
+	now := Progress{
+		Evaluations: p.Evaluations,
+		Total:       s.total,
+		Front:       p.FrontSize,
+		Hypervolume: p.Hypervolume,
+		Seconds:     s.seconds(),
+	}
+	front := p.Front()
+	if s.config.Accuracy.Trials == nil { // of trials there are few, and they come in any order
+		s.evaluator.keep(front)
+	}
+	now.Best = s.evaluator.best(front)
+	s.history = append(s.history, now)
+	if s.options.Observe != nil {
+		s.options.Observe(now)
+	}
+	return nil
+}
+
+// seconds returns for how long the study has been searching.
+func (s *session) seconds() float64 { return s.before + time.Since(s.begin).Seconds() }
+
+// results returns what a search has found that ended for the reason status.
+func (s *session) results(result search.Result[space.Genome], status string) (*Results, error) {
+	if err := s.evaluator.found(result); err != nil {
 		return nil, err
 	}
-	if err := e.found(result); err != nil {
-		return nil, err
-	}
-	r.Run = c.info(p, result)
-	for _, x := range e.explored {
+	r := &Results{Run: s.info(result.Counts, status), History: s.history}
+	for _, x := range s.evaluator.explored {
 		if x.Block != "" {
 			r.Explored = append(r.Explored, x)
 		}
 	}
 	for _, outcome := range result.Front {
-		m, err := e.member(c, outcome)
+		m, err := s.member(outcome.Genome, s.evaluator.estimates[outcome.ID])
 		if err != nil {
 			return nil, err
 		}
@@ -166,7 +286,7 @@ func (c *Config) method(e *evaluator) (search.Method[space.Genome], error) {
 	}
 	var warm *WarmStart
 	if s := &c.Search; s.WarmStart != "" {
-		p, err := openPredictor("warm_start", s.WarmStart, s.warmStartAt)
+		p, err := c.openPredictor("warm_start", s.WarmStart, s.warmStartAt)
 		if err != nil {
 			return nil, err
 		}
@@ -194,31 +314,6 @@ func (c *Config) within(metric string) *space.Interval {
 	return nil
 }
 
-// recorder returns what keeps the history of a search of at most total networks,
-// and shows it to observe, which may be nil.
-func (r *Results) recorder(e *evaluator, total int, observe func(Progress)) func(search.Progress[space.Genome]) error {
-	begin := time.Now()
-	return func(s search.Progress[space.Genome]) error {
-		now := Progress{
-			Evaluations: s.Evaluations,
-			Total:       total,
-			Front:       s.FrontSize,
-			Hypervolume: s.Hypervolume,
-			Seconds:     time.Since(begin).Seconds(),
-		}
-		front := s.Front()
-		e.keep(front)
-		for _, member := range front {
-			now.Best = max(now.Best, e.predictions[member.ID].Accuracy)
-		}
-		r.History = append(r.History, now)
-		if observe != nil {
-			observe(now)
-		}
-		return nil
-	}
-}
-
 // found fails if the front is empty.
 func (e *evaluator) found(result search.Result[space.Genome]) error {
 	switch {
@@ -227,26 +322,39 @@ func (e *evaluator) found(result search.Result[space.Genome]) error {
 	case result.Status == search.Interrupted:
 		return fmt.Errorf("interrupted after %d evaluations, before any network met all constraints", result.Evaluations)
 	}
-	return fmt.Errorf("none of %d networks met all constraints (beyond a bound: %s; could not be built: %d); loosen a bound or search longer",
-		result.Evaluations, e.obstacles(), result.Failed)
+	failed := "could not be built"
+	if e.config.Accuracy.Table != "" {
+		failed = "not in the table"
+	}
+	return fmt.Errorf("none of %d networks met all constraints (beyond a bound: %s; %s: %d); loosen a bound or search longer",
+		result.Evaluations, cmp.Or(e.obstacles(), "none"), failed, result.Failed)
 }
 
 // info says how a result came about.
-func (c *Config) info(p *predictor.Predictor, result search.Result[space.Genome]) RunInfo {
+func (s *session) info(counts search.Counts, status string) RunInfo {
+	c := s.config
 	info := RunInfo{
 		Name:        c.Name,
 		Algorithm:   c.Search.Algorithm,
 		Seed:        c.Search.Seed,
-		Evaluations: result.Evaluations,
-		Infeasible:  result.Infeasible,
-		Failed:      result.Failed,
-		Status:      result.Status.String(),
+		Evaluations: counts.Evaluations,
+		Infeasible:  counts.Infeasible,
+		Failed:      counts.Failed,
+		Status:      status,
 		SpaceSize:   c.Space.Size().String(),
+		Source:      c.Accuracy.source(),
 		Predictor:   c.Accuracy.Predictor,
-		Recipe:      cmp.Or(c.Accuracy.Recipe, p.Usual().Recipe),
+		Recipe:      c.Accuracy.Recipe,
+		Dataset:     c.Accuracy.Dataset,
+		Epochs:      c.Accuracy.Epochs,
 		Deviations:  c.Accuracy.Deviations,
 		WeightBits:  c.Precision.Weights,
 		ActBits:     c.Precision.Activations,
+	}
+	if s.predictor != nil {
+		usual := s.predictor.Usual()
+		info.Recipe, info.Dataset = cmp.Or(info.Recipe, usual.Recipe), cmp.Or(info.Dataset, usual.Dataset)
+		info.Epochs = cmp.Or(info.Epochs, usual.Epochs)
 	}
 	for _, objective := range c.Objectives {
 		info.Objectives = append(info.Objectives, objective.Metric)
@@ -259,8 +367,14 @@ func (c *Config) info(p *predictor.Predictor, result search.Result[space.Genome]
 
 // openPredictor returns the predictor that the value at a place of the
 // configuration names.
-func openPredictor(key, name string, at strict.Pos) (*predictor.Predictor, error) {
-	p, err := predictor.Open(name)
+func (c *Config) openPredictor(key, name string, at strict.Pos) (*predictor.Predictor, error) {
+	var p *predictor.Predictor
+	var err error
+	if data, ok := c.files[filepath.Base(name)]; ok && name != predictor.ImagenetName {
+		p, err = predictor.Load(name, bytes.NewReader(data))
+	} else {
+		p, err = predictor.Open(name)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, at.Errorf("%s: %q is neither the embedded predictor \"imagenet\" nor the file of a saved one", key, name)
 	}
@@ -270,31 +384,46 @@ func openPredictor(key, name string, at strict.Pos) (*predictor.Predictor, error
 	return p, nil
 }
 
-// member makes a network of the front presentable.
-func (e *evaluator) member(c *Config, o search.Outcome[space.Genome]) (Member, error) {
-	n := new(arch.Network)
-	c.Space.Network(o.Genome, n)
+// architectureID returns the ID of a network, whose name does not count: equal
+// networks have equal IDs.
+func architectureID(n *arch.Network) (string, error) {
+	name := n.Name
 	n.Name = ""
 	text, err := json.Marshal(n)
+	n.Name = name
 	if err != nil {
-		return Member{}, err
+		return "", err
 	}
 	digest := sha256.Sum256(text)
-	m := Member{
-		ID:         hex.EncodeToString(digest[:4]),
-		Network:    n,
-		Accuracy:   e.predictions[o.ID].Accuracy,
-		AccuracySD: e.predictions[o.ID].SD,
-		Bound:      e.predictions[o.ID].Accuracy - c.Accuracy.Deviations*e.predictions[o.ID].SD,
-		Source:     "predicted",
-		Genes:      c.Space.Words(o.Genome),
-	}
-	n.Name = c.Name + "-" + m.ID
-	near, err := e.predictor.Nearest(n)
+	return hex.EncodeToString(digest[:4]), nil
+}
+
+// member makes a network of the front presentable.
+func (s *session) member(genome space.Genome, estimate Estimate) (Member, error) {
+	c := s.config
+	n := new(arch.Network)
+	c.Space.Network(genome, n)
+	id, err := architectureID(n)
 	if err != nil {
 		return Member{}, err
 	}
-	m.Nearest, m.Extrapolated = near.Name, near.Far
+	n.Name = c.Name + "-" + id
+	m := Member{
+		ID:         id,
+		Network:    n,
+		Accuracy:   estimate.Accuracy,
+		AccuracySD: estimate.SD,
+		Bound:      s.evaluator.sober(estimate),
+		Source:     "measured",
+		Genes:      c.Space.Words(genome),
+	}
+	if s.predictor != nil {
+		near, err := s.predictor.Nearest(n)
+		if err != nil {
+			return Member{}, err
+		}
+		m.Source, m.Nearest, m.Extrapolated = "predicted", near.Name, near.Far
+	}
 	m.Costs, err = (&meter{precision: c.Precision}).costs(n)
 	return m, err
 }

@@ -212,16 +212,28 @@ func TestInterruption(t *testing.T) {
 	}
 }
 
-func TestResultsAreReadBackAsWritten(t *testing.T) {
-	c, r := runStudy(t, study, Options{})
-	dir := filepath.Join(t.TempDir(), "out")
-	f, err := NewFolder(dir, false)
+// finish runs a study in the folder dir to its end.
+func finish(t *testing.T, c *Config, dir string, force bool) *Results {
+	t.Helper()
+	s, err := Create(c, dir, Options{}, force)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Write(c, r); err != nil {
+	defer s.Close()
+	r, err := s.Run(t.Context(), Options{})
+	if err != nil {
 		t.Fatal(err)
 	}
+	return r
+}
+
+func TestResultsAreReadBackAsWritten(t *testing.T) {
+	c, err := load(t, study)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "out")
+	r := finish(t, c, dir, false)
 	got, err := ReadResults(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -252,9 +264,15 @@ func TestResultsAreReadBackAsWritten(t *testing.T) {
 	}
 }
 
-func TestFolder(t *testing.T) {
+// TestCreate looks at where a study may begin.
+func TestCreate(t *testing.T) {
+	c, err := load(t, study)
+	if err != nil {
+		t.Fatal(err)
+	}
 	parent := t.TempDir()
 	in := func(name string) string { return filepath.Join(parent, name) }
+	create := func(name string, force bool) (*Study, error) { return Create(c, in(name), Options{}, force) }
 	if err := os.WriteFile(in("file"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +282,7 @@ func TestFolder(t *testing.T) {
 	if err := os.Mkdir(in("empty"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	deep, err := NewFolder(in("deep/down/below"), false)
+	deep, err := create("deep/down/below", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,70 +290,83 @@ func TestFolder(t *testing.T) {
 	if _, err := os.Stat(in("deep")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("parents of a folder that was given up are left: %v", err)
 	}
-	first, err := NewFolder(in("claimed"), false)
+	first, err := create("claimed", false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewFolder(in("claimed"), true); !errors.Is(err, ErrBusy) {
-		t.Errorf("a folder that is being written: got %v", err)
+	if _, err := create("claimed", true); !errors.Is(err, ErrBusy) {
+		t.Errorf("a study that is open: got %v", err)
 	}
-	first.Discard()
-	again, err := NewFolder(in("claimed"), false)
-	if err != nil {
-		t.Errorf("a folder that was given up: got %v", err)
+	if _, err := Resume(in("claimed")); !errors.Is(err, ErrBusy) {
+		t.Errorf("to resume a study that is open: got %v", err)
 	}
-	again.Discard()
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := create("claimed", false); !errors.Is(err, ErrUnfinished) {
+		t.Errorf("a study that has not ended: got %v", err)
+	}
 	for _, force := range []bool{false, true} {
-		if _, err := NewFolder(in("foreign"), force); err == nil || !strings.Contains(err.Error(), "not empty") {
+		if _, err := create("foreign", force); err == nil || !strings.Contains(err.Error(), "not empty") {
 			t.Errorf("a folder of somebody else: got %v", err)
 		}
 	}
-	if _, err := NewFolder(in("file/x"), false); err == nil || errors.Is(err, ErrInUse) {
+	if _, err := create("file/x", false); err == nil || errors.Is(err, ErrInUse) {
 		t.Errorf("below a file: got %v", err)
 	}
 
-	c, r := runStudy(t, study, Options{})
-	f, err := NewFolder(in("empty"), false)
-	if err != nil {
-		t.Fatalf("an empty folder: got %v", err)
+	r := finish(t, c, in("empty"), false)
+	if _, err := create("empty", false); !errors.Is(err, ErrInUse) {
+		t.Errorf("a folder with results: got %v", err)
 	}
-	if err := f.Write(c, r); err != nil {
+	front, err := os.ReadFile(in("empty/front.csv"))
+	if err != nil {
 		t.Fatal(err)
+	}
+
+	// A study that is given up leaves what it was to replace.
+	again, err := create("empty", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Discard()
+	if back, err := os.ReadFile(in("empty/front.csv")); err != nil || !bytes.Equal(back, front) {
+		t.Errorf("the results are not what they were: %v", err)
 	}
 
 	// A link to a folder stays one, and what it leads to is replaced.
 	if err := os.Symlink(in("empty"), in("link")); err != nil {
 		t.Fatal(err)
 	}
-	if f, err = NewFolder(in("link"), true); err != nil {
-		t.Fatal(err)
-	}
 	if err := os.Remove(filepath.Join(in("empty"), plotPNG)); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Write(c, r); err != nil {
-		t.Fatal(err)
-	}
+	finish(t, c, in("link"), true)
 	if info, err := os.Lstat(in("link")); err != nil || info.Mode()&fs.ModeSymlink == 0 {
 		t.Errorf("the link was replaced: %v, %v", info, err)
 	}
 	if _, err := os.Stat(filepath.Join(in("empty"), plotPNG)); err != nil {
 		t.Errorf("the folder behind the link: %v", err)
 	}
+	if entries, err := filepath.Glob(in("empty/replaced*")); err != nil || len(entries) > 0 {
+		t.Errorf("what was replaced is left: %v, %v", entries, err)
+	}
 
-	// What cannot be written leaves nothing.
-	f, err = NewFolder(in("broken"), false)
+	// What cannot be written leaves no results.
+	s, err := create("broken", false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Front[0].Costs.MACs = 0 // not on a logarithmic axis
-	if err := f.Write(c, r); err == nil {
+	if err := s.Write(r); err == nil {
 		t.Fatal("wrote a front that cannot be drawn")
 	}
-	for _, name := range []string{"broken", "broken.partial"} {
-		if _, err := os.Stat(in(name)); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s is left: %v", name, err)
-		}
+	if _, err := os.Stat(in("broken/front.csv")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a front is left: %v", err)
+	}
+	s.Discard()
+	if _, err := os.Stat(in("broken")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder is left: %v", err)
 	}
 }
 

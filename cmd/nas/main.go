@@ -61,7 +61,7 @@ func newRoot() *cobra.Command {
 		return hinted{usageError{err}, "see `" + c.CommandPath() + " --help`"}
 	})
 	root.AddCommand(
-		newRunCommand(), newShowCommand(), newPlotCommand(),
+		newRunCommand(), newResumeCommand(), newStatusCommand(), newWorkerCommand(), newShowCommand(), newPlotCommand(),
 		newCostCommand(), newExplainCommand(), newSpaceCommand(), newSampleCommand(), newPredictorCommand(),
 		newBenchCommand(),
 	)
@@ -111,7 +111,7 @@ func exitCode(err error) int {
 	var input *strict.Error
 	switch {
 	case errors.As(err, &usage), errors.As(err, &input),
-		errors.Is(err, runner.ErrInUse), errors.Is(err, runner.ErrBusy):
+		errors.Is(err, runner.ErrInUse), errors.Is(err, runner.ErrUnfinished), errors.Is(err, runner.ErrBusy):
 		return exitInput
 	case errors.As(err, &output):
 		return exitFailed

@@ -46,8 +46,12 @@ func rate(p runner.Progress) (perSecond float64, left time.Duration) {
 
 func describe(p runner.Progress) string {
 	perSecond, left := rate(p)
-	return fmt.Sprintf("%.0f/s, %s left, front %d, hypervolume %.4g, best %.2f %%",
-		perSecond, left.Round(time.Second), p.Front, p.Hypervolume, 100*p.Best)
+	speed := fmt.Sprintf("%.0f/s", perSecond)
+	if perSecond < 2 { // trainings
+		speed = fmt.Sprintf("%.0f/h", 3600*perSecond)
+	}
+	return fmt.Sprintf("%s, %s left, front %d, hypervolume %.4g, best %.2f %%",
+		speed, left.Round(time.Second), p.Front, p.Hypervolume, 100*p.Best)
 }
 
 // bar draws a progress bar.
