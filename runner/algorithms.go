@@ -17,7 +17,7 @@ import (
 type SearchOptions struct {
 	Seed       uint64
 	Population int // of nsga2, of each of the islands and of evolution; 0 for the default
-	Offspring  int // of nsga2; 0 for its default
+	Offspring  int // of nsga2, evolution, local and guided; 0 for the default
 
 	// MACs confines stratified; nil for all there are.
 	MACs *space.Interval
@@ -59,10 +59,10 @@ var algorithms = []algorithm{
 		return search.NewIslands[space.Genome](s, directions, search.IslandsSettings{Seed: o.Seed, Population: o.Population})
 	}},
 	{"evolution", func(s *space.Space, directions []pareto.Direction, o SearchOptions) (search.Method[space.Genome], error) {
-		return search.NewEvolution[space.Genome](s, directions, search.EvolutionSettings{Seed: o.Seed, Population: o.Population})
+		return search.NewEvolution[space.Genome](s, directions, search.EvolutionSettings{Seed: o.Seed, Population: o.Population, Concurrency: o.Offspring})
 	}},
 	{"local", func(s *space.Space, directions []pareto.Direction, o SearchOptions) (search.Method[space.Genome], error) {
-		return search.NewLocal[space.Genome](s, directions, search.LocalSettings{Seed: o.Seed})
+		return search.NewLocal[space.Genome](s, directions, search.LocalSettings{Seed: o.Seed, Concurrency: o.Offspring})
 	}},
 	{"guided", func(s *space.Space, directions []pareto.Direction, o SearchOptions) (search.Method[space.Genome], error) {
 		return newGuided(s, directions, o, false)
@@ -80,7 +80,7 @@ func newGuided(s *space.Space, directions []pareto.Direction, o SearchOptions, b
 	if err != nil {
 		return nil, err
 	}
-	settings := search.GuidedSettings[space.Genome]{Seed: o.Seed}
+	settings := search.GuidedSettings[space.Genome]{Seed: o.Seed, Batch: o.Offspring}
 	if n := s.Size(); n.IsInt64() && n.Int64() <= maxEnumerated {
 		all, err := s.All()
 		if err != nil {

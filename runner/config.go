@@ -56,10 +56,13 @@ type Constraint struct {
 
 // Search says how the space is explored, and when that ends.
 type Search struct {
-	Algorithm   string // one of [Algorithms]
-	Population  int    // networks that survive a generation; 0 for the algorithm's default
-	Offspring   int    // of nsga2: networks in a generation; 0 for its default
-	Evaluations int    // networks to evaluate at most
+	Algorithm  string // one of [Algorithms]
+	Population int    // networks that survive a generation; 0 for the algorithm's default
+	// Offspring is how many networks are proposed at a time: those of a generation of
+	// nsga2, of a batch of guided, and those that evolution and local count on being
+	// under way. 0 for the algorithm's default.
+	Offspring   int
+	Evaluations int // networks to evaluate at most
 	Seed        uint64
 	// WarmStart is the predictor that guided begins with, as in Accuracy.Predictor,
 	// by its default recipe; empty for none.
@@ -71,6 +74,22 @@ type Search struct {
 
 	warmStartAt strict.Pos
 }
+
+// LeavesIdle reports whether trainings that could run at a time have to wait for each
+// other, since the search proposes fewer networks at first. What it proposes does not
+// depend on how many there are, so that the result does not.
+func (c *Config) LeavesIdle() bool {
+	t := c.Accuracy.Trials
+	if t == nil || c.Search.Offspring >= t.Parallel {
+		return false
+	}
+	first, ok := firstOffspring[c.Search.Algorithm]
+	return ok && max(first, c.Search.Offspring) < t.Parallel
+}
+
+// firstOffspring is how many networks are proposed at a time at first, by those
+// algorithms that need results to go on.
+var firstOffspring = map[string]int{"nsga2": 1, "evolution": 1, "local": 1, "guided": 4, "guided_blind": 4}
 
 // Stop says when a search ends before its evaluations are done.
 type Stop struct {
@@ -181,7 +200,7 @@ var ownKeys = []struct {
 	algorithms []string
 }{
 	{"population", []string{"nsga2", "islands", "evolution"}},
-	{"offspring", []string{"nsga2"}},
+	{"offspring", []string{"nsga2", "evolution", "local", "guided", "guided_blind"}},
 	{"warm_start", []string{"guided"}},
 }
 

@@ -31,6 +31,7 @@ type remote struct {
 	conn        *queue.Conn
 	coordinator *queue.Coordinator
 	timeout     time.Duration
+	queued      map[[2]int]bool // trials and attempts that were on the queue when this process began
 
 	mu      sync.Mutex
 	waiting map[int]chan struct{} // by trial: something was heard of it
@@ -69,6 +70,9 @@ func openRemote(ctx context.Context, t *trials) (_ *remote, err error) {
 		return nil, err
 	}
 	if err := t.study.db.Put(remoteLease, []byte(r.coordinator.Lease())); err != nil {
+		return nil, err
+	}
+	if r.queued, err = r.coordinator.Queued(ctx); err != nil {
 		return nil, err
 	}
 	return r, r.coordinator.Sync(ctx)
@@ -117,6 +121,9 @@ func (r *remote) train(ctx context.Context, trial int, request trainer.Request) 
 		}
 		if attempt := r.trials.attempt(trial); attempt != request.Attempt {
 			request.Attempt = attempt
+			if r.queued[[2]int{trial, attempt}] {
+				continue // its end will be told, or was just now
+			}
 			if err := r.coordinator.Submit(ctx, queue.Job{Trial: trial, Request: request, Timeout: r.timeout}); err != nil {
 				return err
 			}

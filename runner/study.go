@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"math"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/efficientnas/nas/arch"
@@ -162,6 +163,7 @@ type session struct {
 	method    search.Method[space.Genome]
 	guide     *guide // nil unless the search is guided
 
+	earlier []search.Outcome[space.Genome] // trials of earlier sessions
 	history []Progress
 	begin   time.Time
 	before  float64 // seconds of earlier sessions
@@ -241,16 +243,32 @@ func (s *session) record(p search.Progress[space.Genome]) error {
 		Hypervolume: p.Hypervolume,
 		Seconds:     s.seconds(),
 	}
-	front := p.Front()
-	if s.config.Accuracy.Trials == nil { // of trials there are few, and they come in any order
+	if s.config.Accuracy.Trials != nil {
+		now.Best = s.best(p.Batch)
+	} else {
+		front := p.Front()
 		s.evaluator.keep(front)
+		now.Best = s.evaluator.best(front)
 	}
-	now.Best = s.evaluator.best(front)
 	s.history = append(s.history, now)
 	if s.options.Observe != nil {
 		s.options.Observe(now)
 	}
 	return nil
+}
+
+// best returns the greatest accuracy of trials so far, of which these are the last.
+// It is that of the front's best, which nothing dominates.
+func (s *session) best(batch []search.Outcome[space.Genome]) float64 {
+	if n := len(s.history); n > 0 {
+		return max(s.history[n-1].Best, s.evaluator.best(feasible(batch)))
+	}
+	return s.evaluator.best(feasible(slices.Concat(s.earlier, batch)))
+}
+
+// feasible returns the outcomes that can be on a front.
+func feasible(outcomes []search.Outcome[space.Genome]) []search.Outcome[space.Genome] {
+	return slices.DeleteFunc(slices.Clone(outcomes), func(o search.Outcome[space.Genome]) bool { return o.Err != nil || o.Violation > 0 })
 }
 
 // seconds returns for how long the study has been searching.

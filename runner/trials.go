@@ -75,6 +75,7 @@ func (s *Study) measure(ctx context.Context, x *session) (*Results, error) {
 	if settings.Earlier, err = t.restore(); err != nil {
 		return nil, err
 	}
+	x.earlier = settings.Earlier
 	settings.Asynchronous = true
 	settings.Screen = x.evaluator.screen
 	settings.Proposed = t.propose

@@ -472,7 +472,11 @@ func TestEarlyStopping(t *testing.T) {
 // TestInterruptedTrials interrupts a study twice: what it has found so far is
 // written, and in the end it has found the same as one that went through.
 func TestInterruptedTrials(t *testing.T) {
-	for _, algorithm := range []string{"random", "evolution, population: 6", "nsga2, population: 6", "guided", "local", "islands"} {
+	algorithms := []string{"random", "guided", "evolution, population: 6", "nsga2, population: 6", "local", "islands"}
+	if testing.Short() {
+		algorithms = algorithms[:2]
+	}
+	for _, algorithm := range algorithms {
 		t.Run(algorithm, func(t *testing.T) {
 			t.Parallel()
 			text := strings.NewReplacer("ALGORITHM", algorithm, "EVALUATIONS", "30").Replace(trained)

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ type async[G any] struct {
 	landed  chan *flight[G] // from the workers; has room for all that fly
 	begun   int             // evaluations counted or to be
 	barren  int             // candidates screened since the last that was not
+	failed  error           // the first of the evaluator
 }
 
 // A flight is a candidate on the way to its outcome.
@@ -94,25 +96,20 @@ func (a *async[G]) loop(ctx, calls context.Context) (Status, error) {
 				return Failed, err
 			}
 		}
-		var f *flight[G]
-		switch {
-		case asked: // see only what is there
-			select {
-			case f = <-a.landed:
-			default:
-				continue
+		if !asked {
+			if a.flying == 0 {
+				return end, nil
 			}
-		case a.flying == 0:
-			return end, nil
-		default:
 			select {
-			case f = <-a.landed:
+			case f := <-a.landed:
+				a.land(f)
 			case <-ctx.Done():
 				continue
 			}
 		}
-		if a.land(f); f.err != nil && ctx.Err() == nil {
-			return Failed, fmt.Errorf("search: evaluate: %w", f.err)
+		a.landAll()
+		if a.failed != nil && ctx.Err() == nil {
+			return Failed, fmt.Errorf("search: evaluate: %w", a.failed)
 		}
 	}
 }
@@ -191,6 +188,20 @@ func (a *async[G]) launch(ctx context.Context, f *flight[G]) {
 func (a *async[G]) land(f *flight[G]) {
 	a.flying--
 	f.landed = true
+	a.failed = cmp.Or(a.failed, f.err)
+}
+
+// landAll takes back all flights that have landed: where evaluations are as fast
+// as the caller can store them, many have, and the next ones are stored together.
+func (a *async[G]) landAll() {
+	for {
+		select {
+		case f := <-a.landed:
+			a.land(f)
+		default:
+			return
+		}
+	}
 }
 
 // advance tells the method of what has arrived, counts and records it, in order of

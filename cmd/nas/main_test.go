@@ -9,9 +9,10 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"nas": main})
-}
+// programs are those that tests find in PATH: all of them are this binary.
+var programs = map[string]func(){"nas": main}
+
+func TestMain(m *testing.M) { testscript.Main(m, programs) }
 
 // TestScripts runs the real program as a user would: one file of testdata for
 // each thing that people do with it.

@@ -171,6 +171,10 @@ func (o *runOptions) finish(c *cobra.Command, study *runner.Study, out string) e
 	if err != nil {
 		return err
 	}
+	if config := study.Config(); config.LeavesIdle() && !o.quiet {
+		fmt.Fprintf(c.ErrOrStderr(), "note: at first %s proposes fewer than %d networks at a time; with search: {offspring: %d} none of the trainings waits for another\n",
+			config.Search.Algorithm, config.Accuracy.Trials.Parallel, config.Accuracy.Trials.Parallel)
+	}
 	ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -276,6 +277,24 @@ func temporary(err error) bool {
 	return !errors.Is(err, nats.ErrConnectionClosed) && !errors.Is(err, nats.ErrMaxPayload)
 }
 
+// Queued returns the jobs of the study that are on the queue, waiting or taken, as
+// the numbers of trial and attempt. What is not there has been acknowledged, if it
+// ever was, and so its end is stored: [Coordinator.Sync] after this has it handled.
+func (q *Coordinator) Queued(ctx context.Context) (map[[2]int]bool, error) {
+	prefix := "nas.trials." + q.queue + "."
+	info, err := q.trials.Info(ctx, jetstream.WithSubjectFilter(prefix+q.study+".>"))
+	if err != nil {
+		return nil, fmt.Errorf("queue %q: jobs: %w", q.queue, err)
+	}
+	jobs := make(map[[2]int]bool)
+	for subject := range info.State.Subjects {
+		if a, ok := parseAddress(strings.TrimPrefix(subject, prefix)); ok {
+			jobs[[2]int{a.trial, a.attempt}] = true
+		}
+	}
+	return jobs, nil
+}
+
 // Stop asks the worker that trains the trial to end the training with its next
 // line of progress, whose accuracy is then the result. It is best effort: nobody
 // may be training the trial any more.
@@ -300,7 +319,8 @@ func (q *Coordinator) purge(ctx context.Context, subject string) error {
 }
 
 // Sync waits until all events that are stored by now have been handled. Who
-// resumes a study does so before submitting what is missing.
+// resumes a study does so before submitting what is missing, and asks before what
+// is [Coordinator.Queued]: a job that ends in between would be submitted again.
 func (q *Coordinator) Sync(ctx context.Context) error {
 	m, err := q.results.GetLastMsgForSubject(ctx, resultSubject(q.queue, q.study))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
