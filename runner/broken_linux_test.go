@@ -46,6 +46,7 @@ func planned() (p plan) {
 
 // TestSecondProcess keeps a study from all processes but the one that has it open.
 func TestSecondProcess(t *testing.T) {
+	long(t)
 	t.Parallel()
 	text, log := trainedBy(t, "good", "", 14)
 	dir, want := interrupted(t, text, log, 8)
@@ -89,6 +90,7 @@ func TestSecondProcess(t *testing.T) {
 // TestLockOutlivesProcess opens a study whose process was killed, but whose lock is
 // with what that was about to start for another moment.
 func TestLockOutlivesProcess(t *testing.T) {
+	long(t)
 	t.Parallel()
 	text, log := trainedBy(t, "good", "", 10)
 	dir, want := interrupted(t, text, log, 8)
@@ -191,6 +193,7 @@ func rights() error {
 // TestReadOnlyFolder reads a study where nothing can be written and its trainer
 // cannot be started, and does not go on with it until both can.
 func TestReadOnlyFolder(t *testing.T) {
+	long(t)
 	t.Parallel()
 	text, log := trainedBy(t, "good", "", 14)
 	from, want := interrupted(t, text, log, 8)
@@ -251,6 +254,7 @@ func TestReadOnlyFolder(t *testing.T) {
 // TestFullDisk fills the disk while a study runs. It ends with an error, keeps what
 // it has, also when it is given up, and goes on when there is space.
 func TestFullDisk(t *testing.T) {
+	long(t)
 	predicted := strings.NewReplacer("ALGORITHM", "random", "EVALUATIONS", "9000").Replace(predicted)
 	trained, log := trainedBy(t, "some fail", ", parallel: 2", 40)
 	for _, c := range []struct {

@@ -90,6 +90,7 @@ func execute(t testing.TB, path, query string) {
 // error that names the file and says what is wrong with it, before anything is trained, and
 // stays what it is. With the file as it was, the study goes on.
 func TestBrokenStudy(t *testing.T) {
+	long(t)
 	t.Parallel()
 	trained, log := trainedBy(t, "good", "", 14)
 	trainedDir, trainedWant := interrupted(t, trained, log, 8)
@@ -252,6 +253,7 @@ func TestNoStudy(t *testing.T) {
 
 // TestUnbornStudy begins a study where a process was killed before it had made one.
 func TestUnbornStudy(t *testing.T) {
+	long(t)
 	c, err := load(t, study)
 	if err != nil {
 		t.Fatal(err)
@@ -365,6 +367,7 @@ func tabled(t *testing.T, path, algorithm string) (*Config, map[string]float64) 
 // TestTable compares the front of a table with that of comparing each network of
 // the space with each.
 func TestTable(t *testing.T) {
+	long(t)
 	path := filepath.Join(t.TempDir(), "table.csv")
 	c, accuracies := tabled(t, path, "nsga2, population: 30")
 	var points []string // MACs and accuracy
@@ -425,6 +428,7 @@ func TestTable(t *testing.T) {
 
 // TestTableChanged does not go on with another table, but does with the one that was there.
 func TestTableChanged(t *testing.T) {
+	long(t)
 	path := filepath.Join(t.TempDir(), "table.csv")
 	c, _ := tabled(t, path, "evolution")
 	whole := filepath.Join(t.TempDir(), "whole")

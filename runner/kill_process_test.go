@@ -126,13 +126,14 @@ func TestKill(t *testing.T) {
 		lines                 int // progress between kills, at most
 		kills, short          int
 	}{
-		{"trained/random", "random", trained, 40, 5, 9, 2},
+		{"trained/random", "random", trained, 40, 5, 9, 0},
 		{"trained/evolution", "evolution", trained, 40, 5, 9, 0},
 		{"trained/nsga2", "nsga2, population: 8", trained, 40, 5, 9, 0},
 		{"trained/guided", "guided", trained, 40, 5, 9, 2},
 		{"predicted/random", "random", predicted, 20000, 12, 6, 0},
 		{"predicted/evolution", "evolution, population: 40", predicted, 4000, 20, 6, 0},
-		{"predicted/nsga2", "nsga2, population: 40", predicted, 4000, 20, 6, 2},
+		{"predicted/nsga2", "nsga2, population: 40", predicted, 4000, 20, 6, 0},
+		{"predicted/local", "local", predicted, 800, 2, 0, 2}, // with -short
 		{"predicted/guided", "guided", predicted, 80, 6, 6, 0},
 	} {
 		times := c.kills
@@ -190,6 +191,7 @@ func TestKill(t *testing.T) {
 // TestLogLost goes on with a study of which the log of what was written last is lost,
 // or a part of it: what was in it is done again.
 func TestLogLost(t *testing.T) {
+	long(t)
 	t.Parallel()
 	text, log := trainedBy(t, "some fail", ", parallel: 2", 16)
 	config := filepath.Join(t.TempDir(), "c.yaml")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -56,6 +57,15 @@ func TestMain(m *testing.M) {
 // findChildren returns an error if this process has children, zombies included.
 var findChildren = func() error { return nil } // where nobody can tell
 
+// long skips a test that takes long, above all with the race detector, and shows
+// nothing of goroutines that others do not.
+func long(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("not with -short")
+	}
+}
+
 // withTrainer returns a configuration of which a part says where accuracies come
 // from, as ACCURACY, whose networks are trained by this binary, and the folder where
 // trainers say what they were asked. What else there is of "accuracy" is further.
@@ -90,18 +100,22 @@ func train(behaviour string) {
 	behave(behaviour, r)
 }
 
-// note adds what a trainer was asked to the log in a folder.
+// note adds what a trainer was asked to the log in a folder: a file for each training,
+// that is there whole or not at all, as trainers are killed.
 func note(dir string, r trainer.Request) error {
 	data, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, r.Key), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
-	if err != nil {
+	partial := filepath.Join(dir, fmt.Sprint(".", os.Getpid()))
+	if err := os.WriteFile(partial, data, 0o644); err != nil {
 		return err
 	}
-	_, err = f.Write(append(data, '\n')) // in one piece
-	return errors.Join(err, f.Close())
+	for n := 1; ; n++ {
+		if err := os.Link(partial, filepath.Join(dir, fmt.Sprintf("%s.%03d", r.Key, n))); !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
 }
 
 // trainings returns what trainers were asked, by the network's key, in order.
@@ -112,18 +126,20 @@ func trainings(t testing.TB, log string) map[string][]trainer.Request {
 		t.Fatal(err)
 	}
 	all := make(map[string][]trainer.Request)
-	for _, f := range files {
+	for _, f := range files { // sorted by their names
+		key, _, _ := strings.Cut(f.Name(), ".")
+		if key == "" {
+			continue
+		}
 		data, err := os.ReadFile(filepath.Join(log, f.Name()))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for line := range strings.Lines(string(data)) {
-			var r trainer.Request
-			if err := json.Unmarshal([]byte(line), &r); err != nil {
-				t.Fatalf("%s: %v", f.Name(), err)
-			}
-			all[f.Name()] = append(all[f.Name()], r)
+		var r trainer.Request
+		if err := json.Unmarshal(data, &r); err != nil {
+			t.Fatalf("%s: %v", f.Name(), err)
 		}
+		all[key] = append(all[key], r)
 	}
 	return all
 }

@@ -63,7 +63,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newRunCommand(), newResumeCommand(), newStatusCommand(), newWorkerCommand(), newShowCommand(), newPlotCommand(),
 		newCostCommand(), newExplainCommand(), newSpaceCommand(), newSampleCommand(), newPredictorCommand(),
-		newBenchCommand(),
+		newBenchCommand(), newExportCommand(),
 	)
 	wrapArgs(root)
 	return root
