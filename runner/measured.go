@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -93,13 +94,9 @@ func (x *session) readTrials(path string, r *studydb.Reader) (*Results, error) {
 		}
 	}
 	counts := tracker.counts
-	for id, i := 0, 0; kept.Ended != "" && id <= last; id++ {
-		for i < len(all) && all[i].ID < id {
-			i++
-		}
-		if i == len(all) || all[i].ID != id {
-			counts.Infeasible++ // it was beyond a bound, and needed no training
-		}
+	if kept.Ended != "" { // whoever is not among the trials was beyond a bound, and needed no training
+		counted, _ := slices.BinarySearchFunc(all, last+1, func(t studydb.Trial, id int) int { return cmp.Compare(t.ID, id) })
+		counts.Infeasible += last + 1 - counted
 	}
 	results.History = tracker.history
 	for _, e := range tracker.front.Entries() {

@@ -107,8 +107,12 @@ func (s *Study) trained(x *session) (*Results, error) {
 
 // nothing says why no network is on the front.
 func (s *Study) nothing(r *Results) error {
-	if s.ended == "" && r.Run.Failed == 0 {
-		return fmt.Errorf("interrupted before any network was trained; `nas resume %s` goes on", s.dir)
+	if s.ended == "" && len(r.Trials) == 0 { // a study that has just been created is discarded
+		return errors.New("interrupted before the search began")
+	}
+	if s.ended == "" {
+		return fmt.Errorf("interrupted before any network was on the front (trained: %d, of which failed: %d); `nas resume %s` goes on",
+			r.Run.Evaluations, r.Run.Failed, s.dir)
 	}
 	last := ""
 	for _, t := range slices.Backward(r.Trials) {

@@ -241,6 +241,16 @@ func (p *process) kill() {
 	<-p.ended
 }
 
+// over reports whether a process has ended.
+func (p *process) over() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // ends waits for the end of a process, which must have that exit code and say all
 // of that.
 func (p *process) ends(code int, says ...string) {
@@ -264,12 +274,8 @@ func (p *process) ends(code int, says ...string) {
 func (p *process) await(text string) {
 	p.lab.Helper()
 	until(p.lab, fmt.Sprintf("%v says %q", p.Args, text), func() bool {
-		select {
-		case <-p.ended:
-			if !strings.Contains(p.text(), text) {
-				p.lab.Fatalf("%v has ended without %q:\n%s", p.Args, text, p.text())
-			}
-		default:
+		if p.over() && !strings.Contains(p.text(), text) {
+			p.lab.Fatalf("%v has ended without %q:\n%s", p.Args, text, p.text())
 		}
 		return strings.Contains(p.text(), text)
 	})
@@ -310,6 +316,21 @@ func (l *lab) workers() []*process {
 		all[i] = l.worker("--name", fmt.Sprintf("w%d", i))
 	}
 	return all
+}
+
+// answering waits until so many workers are at work.
+func (l *lab) answering(n int) {
+	l.Helper()
+	token, err := os.ReadFile(l.tokenFile())
+	l.must(err)
+	c, err := queue.Connect(l.Context(), queue.Options{URL: l.url(), Token: strings.TrimSpace(string(token))})
+	l.must(err)
+	defer c.Close()
+	until(l, "workers answer", func() bool {
+		s, err := c.Status(l.Context(), "")
+		l.must(err)
+		return len(s.Workers) == n
+	})
 }
 
 // drained ends workers, which have nothing to do.
@@ -425,8 +446,8 @@ func reference(t testing.TB, algorithm string) map[string]string {
 
 // check compares the study with one that trained on this machine, and looks at what
 // is stored: each candidate has one result that counts, and others are those that a
-// test has come late. It returns the keys of the trials.
-func (l *lab) check(algorithm string) map[int]string {
+// test has come late.
+func (l *lab) check(algorithm string) {
 	l.Helper()
 	if diff := cmp.Diff(reference(l, algorithm), found(l, l.dir)); diff != "" {
 		l.Errorf("found another than on this machine:\n%.5000s", diff)
@@ -436,15 +457,13 @@ func (l *lab) check(algorithm string) map[int]string {
 	defer db.Close()
 	trials, err := db.Trials()
 	l.must(err)
-	keys := make(map[int]string)
 	for _, trial := range trials {
 		if trial.State != studydb.Done && trial.State != studydb.Failed {
 			l.Errorf("trial %d is %s", trial.ID, trial.State)
 		}
-		keys[trial.ID] = trial.Key
 	}
-	if len(keys) != evaluations() {
-		l.Errorf("%d trials, want %d", len(keys), evaluations())
+	if len(trials) != evaluations() {
+		l.Errorf("%d trials, want %d", len(trials), evaluations())
 	}
 	others, err := db.Others()
 	l.must(err)
@@ -464,8 +483,7 @@ func (l *lab) check(algorithm string) map[int]string {
 		}
 		repeated += len(at) - 1
 	}
-	l.Logf("%d trials; %d trainings were repeated, %d results came late", len(keys), repeated, l.late)
-	return keys
+	l.Logf("%d trials; %d trainings were repeated, %d results came late", len(trials), repeated, l.late)
 }
 
 // once checks that no training was repeated.
@@ -540,10 +558,8 @@ func TestDistributedKilledWorkers(t *testing.T) {
 	done := 0
 	for done < kills {
 		time.Sleep(rand.N(200 * time.Millisecond))
-		select {
-		case <-run.ended:
+		if run.over() {
 			t.Fatalf("the study has ended after %d kills:\n%s", done, run.text())
-		default:
 		}
 		i := rand.IntN(len(workers))
 		hits := workers[i].running()
@@ -634,22 +650,38 @@ func killCoordinator(t *testing.T, algorithm string) {
 	run := l.run()
 	run.await("workers: ")
 	l.claim(3 * time.Second)
+	l.gate = filepath.Join(t.TempDir(), "gate")
 	workers := l.workers()
+	l.answering(len(workers)) // one that has not begun yet ends when there is no server
+	l.must(os.WriteFile(l.gate, nil, 0o600))
 
 	// What was on the queue when the server was killed may be trained again: it was
 	// with a worker whose claim ended, or whose acknowledgement was lost. What was not
 	// on it any more must not be: its result was stored.
 	type kill struct {
-		begun   map[attempt][]time.Time
-		waiting map[string]uint64
+		begun   map[string]bool
+		waiting map[string]bool
 		resumed time.Time
 	}
 	var all []kill
 	for range kills {
 		before := len(l.begins())
-		until(t, "workers train", func() bool { return len(l.begins()) > before })
+		if len(all) == 0 {
+			before = 0
+		}
+		until(t, "workers train", func() bool { return len(l.begins()) > before || run.over() })
 		time.Sleep(rand.N(400 * time.Millisecond))
-		k := kill{begun: l.begins(), waiting: l.waiting()}
+		if run.over() && len(all) > 0 { // there was little left
+			break
+		}
+		k := kill{begun: make(map[string]bool), waiting: make(map[string]bool)}
+		for _, s := range started(workers) {
+			k.begun[s.job] = true
+		}
+		for subject := range l.waiting() {
+			words := strings.Split(subject, ".")
+			k.waiting[strings.Join(words[len(words)-2:], ".")] = true
+		}
 		run.kill()
 		time.Sleep(100*time.Millisecond + rand.N(500*time.Millisecond))
 		k.resumed = time.Now()
@@ -658,34 +690,45 @@ func killCoordinator(t *testing.T, algorithm string) {
 		run.await("workers: ")
 	}
 	run.ends(0, "evaluation limit after")
-	keys := l.check(algorithm)
-	repeated := 0
-	last := l.begins()
+	l.check(algorithm)
 	for i, k := range all {
-		open := make(map[attempt]bool)
-		for subject := range k.waiting {
-			words := strings.Split(subject, ".")
-			trial, err := strconv.Atoi(words[len(words)-2])
-			l.must(err)
-			n, err := strconv.Atoi(words[len(words)-1])
-			l.must(err)
-			open[attempt{keys[trial], n}] = true
-		}
-		for a := range k.begun {
-			for _, at := range last[a] {
-				if at.After(k.resumed) && !open[a] {
-					t.Errorf("kill %d: attempt %d at %s was trained again, whose result was stored", i+1, a.n, a.key)
-				}
+		for _, s := range started(workers) {
+			if k.begun[s.job] && !k.waiting[s.job] && s.at.After(k.resumed) {
+				t.Errorf("kill %d: trial.attempt %s was trained again %v after the study went on, although it had ended",
+					i+1, s.job, s.at.Sub(k.resumed))
 			}
 		}
 	}
-	for _, at := range last {
+	repeated := 0
+	for _, at := range l.begins() {
 		repeated += len(at) - 1
 	}
-	if most := kills * 8; repeated > most {
+	t.Logf("%d kills", len(all))
+	if most := len(all) * 8; repeated > most {
 		t.Errorf("%d trainings were repeated, want %d at most: a kill and slot", repeated, most)
 	}
 	drained(workers)
+}
+
+var startedLine = regexp.MustCompile(`time=(\S+) .*msg="trial started" .*trial=(\d+) attempt=(\d+)`)
+
+// A start is that of a training, by the log of its worker.
+type start struct {
+	job string // TRIAL.ATTEMPT
+	at  time.Time
+}
+
+// started returns the trainings that workers have started.
+func started(workers []*process) []start {
+	var all []start
+	for _, w := range workers {
+		for _, m := range startedLine.FindAllStringSubmatch(w.text(), -1) {
+			at, err := time.Parse(time.RFC3339Nano, m[1])
+			w.lab.must(err)
+			all = append(all, start{m[2] + "." + m[3], at})
+		}
+	}
+	return all
 }
 
 // A study has one coordinator.
@@ -807,8 +850,15 @@ func TestDistributedRefused(t *testing.T) {
 		t.Error("the log has a secret")
 	}
 	// Nothing was trained yet, which is no fault of the study.
+	token, err := os.ReadFile(l.tokenFile())
+	l.must(err)
+	if strings.Contains(run.text(), strings.TrimSpace(string(token))) {
+		t.Error("the log has the token")
+	}
+	l.claim(30 * time.Second)
+	until(t, "trials are queued", func() bool { return len(l.waiting()) > 0 })
 	l.must(run.Process.Signal(syscall.SIGTERM))
-	run.ends(1, "interrupted before any network was trained")
+	run.ends(1, "interrupted before any network was", "nas resume "+l.dir)
 	if _, err := os.Stat(filepath.Join(l.dir, "study.db")); err != nil {
 		t.Error(err)
 	}
