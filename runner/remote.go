@@ -31,6 +31,7 @@ type remote struct {
 	conn        *queue.Conn
 	coordinator *queue.Coordinator
 	timeout     time.Duration
+	alone       *time.Timer     // says so when nobody is heard of; nil until there is a connection
 	queued      map[[2]int]bool // trials and attempts that were on the queue when this process began
 
 	mu      sync.Mutex
@@ -49,6 +50,11 @@ func openRemote(ctx context.Context, t *trials) (_ *remote, err error) {
 	if err := r.connect(ctx); err != nil {
 		return nil, err
 	}
+	r.alone = time.AfterFunc(alonePatience, func() {
+		if log := t.session.options.NATS.Log; log != nil {
+			log.Warn("no worker has taken a trial yet", "queue", t.session.config.Accuracy.Trials.Queue)
+		}
+	})
 	study, err := t.study.db.Study()
 	if err != nil {
 		return nil, err
@@ -140,6 +146,7 @@ func (r *remote) train(ctx context.Context, trial int, request trainer.Request) 
 
 // handle takes in what a worker says. What was measured is stored when it returns.
 func (r *remote) handle(e queue.Event) error {
+	r.alone.Stop()
 	t := r.trials
 	t.mu.Lock()
 	key, known := t.keys[e.Trial]
@@ -190,6 +197,9 @@ func describeWorker(w queue.Identity) string {
 
 func (r *remote) close(ended bool) error {
 	var errs []error
+	if r.alone != nil {
+		r.alone.Stop()
+	}
 	if r.coordinator != nil {
 		if ended {
 			ctx, cancel := context.WithTimeout(context.Background(), finishPatience)
@@ -211,5 +221,9 @@ func (r *remote) close(ended bool) error {
 	return nil
 }
 
-// finishPatience is how long a study that has ended tries to tell the workers.
-const finishPatience = 20 * time.Second
+const (
+	// finishPatience is how long a study that has ended tries to tell the workers.
+	finishPatience = 20 * time.Second
+	// alonePatience is how long nobody need take a trial before the user hears of it.
+	alonePatience = 30 * time.Second
+)

@@ -60,6 +60,7 @@ type NATS struct {
 type Progress struct {
 	Evaluations int // networks evaluated so far, those beyond a bound too
 	Total       int // networks to evaluate, if nothing ends the run before
+	Before      int // of Evaluations, those that Seconds is not of: networks trained before an interruption
 	Front       int // networks on the front
 	// Hypervolume is what the front dominates, in the product of the objectives'
 	// units: of accuracies' lower bounds as fractions of 1, and of each cost below
@@ -239,6 +240,7 @@ func (s *session) record(p search.Progress[space.Genome]) error {
 	now := Progress{
 		Evaluations: p.Evaluations,
 		Total:       s.total,
+		Before:      len(s.earlier),
 		Front:       p.FrontSize,
 		Hypervolume: p.Hypervolume,
 		Seconds:     s.seconds(),

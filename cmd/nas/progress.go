@@ -37,10 +37,10 @@ func (silent) finish()                {}
 // rate returns evaluations a second and the seconds left, from the whole run so
 // far: the bar's own estimate is wrong where work comes in batches.
 func rate(p runner.Progress) (perSecond float64, left time.Duration) {
-	if p.Seconds <= 0 || p.Evaluations == 0 {
+	if p.Seconds <= 0 || p.Evaluations <= p.Before {
 		return 0, 0
 	}
-	perSecond = float64(p.Evaluations) / p.Seconds
+	perSecond = float64(p.Evaluations-p.Before) / p.Seconds
 	return perSecond, time.Duration(float64(p.Total-p.Evaluations) / perSecond * float64(time.Second))
 }
 
