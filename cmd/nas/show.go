@@ -47,9 +47,10 @@ Of a study that goes on, or was interrupted, it is the front so far.`,
 				return r.WriteRecords(c.OutOrStdout())
 			}
 			t := report.NewTable("lrrlrrrrl", "id", "top-1 %", "± sd", "", "MACs", "params", "activations", "peak memory", "stages (block width x depth)")
-			mega := func(v int64, digits int, unit string) string {
-				return strconv.FormatFloat(float64(v)/1e6, 'f', digits, 64) + unit
-			}
+			macs := inUnit(r.Front, 1, "", func(m *runner.Member) int64 { return m.Costs.MACs })
+			params := inUnit(r.Front, 2, "", func(m *runner.Member) int64 { return m.Costs.Params })
+			activations := inUnit(r.Front, 2, "", func(m *runner.Member) int64 { return m.Costs.Activations })
+			memory := inUnit(r.Front, 2, "B", func(m *runner.Member) int64 { return m.Costs.PeakMemory })
 			for i := range r.Front {
 				m := &r.Front[i]
 				far, sd := "", ""
@@ -60,12 +61,28 @@ Of a study that goes on, or was interrupted, it is the front so far.`,
 					far = "*"
 				}
 				t.Row(m.ID, fmt.Sprintf("%.2f", 100*m.Accuracy), sd, far,
-					mega(m.Costs.MACs, 1, "M"), mega(m.Costs.Params, 2, "M"), mega(m.Costs.Activations, 2, "M"),
-					mega(m.Costs.PeakMemory, 2, " MB"), m.Network.Summary())
+					macs(m), params(m), activations(m), memory(m), m.Network.Summary())
 			}
 			return t.Write(c.OutOrStdout())
 		},
 	}
 	c.Flags().StringVar(&format, "format", "table", "table, csv or json of the front; trials, as CSV, or records of all networks that were trained")
 	return c
+}
+
+// inUnit returns what shows a cost of a front's members, all in one unit: millions,
+// or thousands if none has as many, of what is counted.
+func inUnit(front []runner.Member, digits int, counted string, cost func(*runner.Member) int64) func(*runner.Member) string {
+	unit, name := 1e3, "k"
+	for i := range front {
+		if cost(&front[i]) >= 1e6 {
+			unit, name = 1e6, "M"
+		}
+	}
+	if counted != "" {
+		name = " " + name + counted
+	}
+	return func(m *runner.Member) string {
+		return strconv.FormatFloat(float64(cost(m))/unit, 'f', digits, 64) + name
+	}
 }
