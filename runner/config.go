@@ -80,11 +80,8 @@ type Search struct {
 // depend on how many there are, so that the result does not.
 func (c *Config) LeavesIdle() bool {
 	t := c.Accuracy.Trials
-	if t == nil || c.Search.Offspring >= t.Parallel {
-		return false
-	}
-	first, ok := firstOffspring[c.Search.Algorithm]
-	return ok && max(first, c.Search.Offspring) < t.Parallel
+	first, waits := firstOffspring[c.Search.Algorithm]
+	return t != nil && waits && max(first, c.Search.Offspring) < t.Parallel
 }
 
 // firstOffspring is how many networks are proposed at a time at first, by those

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/efficientnas/nas/search"
 )
 
 // good is a configuration that is fine; the tests below break it in one place.
@@ -255,5 +257,78 @@ func TestQuantities(t *testing.T) {
 		if got := test.unit.format(test.v); got != test.want {
 			t.Errorf("format(%v) = %q, want %q", test.v, got, test.want)
 		}
+	}
+}
+
+// Exactly those algorithms have offspring that ownKeys says do: so many networks
+// they propose, once they know their first ones.
+func TestOffspringAreProposedAtATime(t *testing.T) {
+	c, err := load(t, strings.Replace(good, "width: [16, 32]", "width: {from: 8, to: 64}", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Search.Population = 0
+	x, err := newSession(c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := func(offspring int) int {
+		c.Search.Offspring = offspring
+		m, err := c.method(x.evaluator)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for round := 0; ; round++ {
+			batch, err := m.Ask(60)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if round == 1 {
+				return len(batch)
+			}
+			out := make([]search.Evaluation, len(batch))
+			if err := x.evaluator.Evaluate(t.Context(), batch, out); err != nil {
+				t.Fatal(err)
+			}
+			if err := m.Tell(batch, out); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var have []string
+	for _, own := range ownKeys {
+		if own.key == "offspring" {
+			have = own.algorithms
+		}
+	}
+	for _, c.Search.Algorithm = range Algorithms() {
+		few, many := second(3), second(20)
+		if has := slices.Contains(have, c.Search.Algorithm); has != (few == 3 && many == 20) {
+			t.Errorf("%s: offspring is its key: %v; of 3 it proposes %d, of 20 %d", c.Search.Algorithm, has, few, many)
+		}
+	}
+}
+
+func TestLeavesIdle(t *testing.T) {
+	for _, test := range []struct {
+		algorithm           string
+		parallel, offspring int
+		want                bool
+	}{
+		{"random", 64, 0, false},
+		{"nsga2", 1, 0, false},
+		{"nsga2", 2, 0, true},
+		{"nsga2", 8, 7, true},
+		{"nsga2", 8, 8, false},
+		{"guided", 4, 0, false},
+		{"guided", 5, 0, true},
+	} {
+		c := &Config{Accuracy: Accuracy{Trials: &Trials{Parallel: test.parallel}}, Search: Search{Algorithm: test.algorithm, Offspring: test.offspring}}
+		if got := c.LeavesIdle(); got != test.want {
+			t.Errorf("%+v: got %v", test, got)
+		}
+	}
+	if (&Config{Search: Search{Algorithm: "nsga2"}}).LeavesIdle() {
+		t.Error("a study that trains nothing leaves trainings idle")
 	}
 }

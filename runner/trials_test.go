@@ -1,8 +1,10 @@
 package runner
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +18,7 @@ import (
 	"github.com/efficientnas/nas/arch"
 	"github.com/efficientnas/nas/internal/studydb"
 	"github.com/efficientnas/nas/internal/trainer"
+	"github.com/efficientnas/nas/predictor"
 )
 
 // trainedBy returns a study of trainings and the folder where the trainers say what
@@ -594,5 +597,83 @@ func TestUnchangedTrials(t *testing.T) {
 		if trial.State == "running" {
 			t.Errorf("trial %d is said to be running", trial.Number)
 		}
+	}
+}
+
+// A failure that is told twice, as workers may, costs one attempt.
+func TestFailureToldTwice(t *testing.T) {
+	text, _ := trainedBy(t, "", ", retries: 2", 4)
+	s := start(t, text)
+	x, err := newSession(s.config, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	trials, err := s.newTrials(x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	candidates, err := x.method.Ask(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := trials.propose(candidates); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.db.Start("a", 0); err != nil {
+		t.Fatal(err)
+	}
+	failed := &trainer.Failure{Reason: trainer.Exited, Code: 3, Message: "exit status 3"}
+	for told, want := range []bool{true, false} {
+		again, err := trials.ended(0, 1, "a", trainer.Result{}, failed)
+		if err != nil || again != want {
+			t.Errorf("told %d times: again is %v, want %v, %v", told+1, again, want, err)
+		}
+	}
+	if n := trials.attempt(0); n != 2 {
+		t.Errorf("the next attempt is number %d, want 2", n)
+	}
+	if trial, err := s.db.Trial(0); err != nil || trial.State != studydb.Queued {
+		t.Errorf("the trial is %s, want queued, %v", trial.State, err)
+	}
+	// What an attempt measures that was given up counts, if it is the first.
+	if again, err := trials.ended(0, 1, "a", trainer.Result{Accuracy: 0.5}, nil); err != nil || again {
+		t.Errorf("a late result: again is %v, %v", again, err)
+	}
+	if r, ok := trials.result(0); !ok || r.Accuracy != 0.5 {
+		t.Errorf("a late result: got %v, %v", r, ok)
+	}
+	if _, err := trials.ended(0, 2, "a", trainer.Result{}, errors.New("no failure of the trial")); err == nil {
+		t.Error("an error that is none of the trial's is lost")
+	}
+}
+
+// Trainings that were ended early are records of the epochs that they came to.
+func TestRecordsOfStoppedTrainings(t *testing.T) {
+	network := []byte(`{"input":{"resolution":64},"stem":{"width":8,"stride":2},"stages":[{"block":"conv","width":8}],"head":{"classes":10}}`)
+	r := &Results{Run: RunInfo{Name: "test", Epochs: 8}, Trials: []Trial{
+		{State: "done", Accuracy: 0.5, network: network, stopped: 3},
+		{State: "failed", network: network},
+		{State: "done", Accuracy: 0.75, network: network},
+	}}
+	read := func() (epochs []float64) {
+		var b bytes.Buffer
+		if err := r.WriteRecords(&b); err != nil {
+			t.Fatal(err)
+		}
+		records, err := predictor.ReadRecords("records.jsonl", &b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, record := range records {
+			epochs = append(epochs, record.Epochs)
+		}
+		return epochs
+	}
+	if got := read(); !slices.Equal(got, []float64{3, 8}) {
+		t.Errorf("epochs %v, want 3 and 8", got)
+	}
+	r.Run.Epochs = 0 // nobody knows how long the whole training is
+	if got := read(); !slices.Equal(got, []float64{0}) {
+		t.Errorf("without a number of epochs: %v, want the whole training alone", got)
 	}
 }
